@@ -1,0 +1,37 @@
+package lance
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// changeMark is what tells a file that was changed or replaced, beyond size and time of modification.
+func changeMark(fileInfo fs.FileInfo) string {
+	s := fileInfo.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%d %d %d", s.Dev, s.Ino, s.Ctim.Nano())
+}
+
+// private reports whether a folder belongs to this user and nobody else may write to it.
+func private(dir fs.FileInfo) bool {
+	s := dir.Sys().(*syscall.Stat_t)
+	return int(s.Uid) == os.Getuid() && dir.Mode().Perm()&0o022 == 0
+}
+
+// unpackToMemory puts the library into anonymous memory, where no folder will do. The path is good until
+// done is called; what was loaded from it stays.
+func (a archive) unpackToMemory() (path string, done func(), err error) {
+	descriptor, err := unix.MemfdCreate("pixano_lance", unix.MFD_CLOEXEC)
+	if err != nil {
+		return "", nil, os.NewSyscallError("memfd_create", err)
+	}
+	file := os.NewFile(uintptr(descriptor), "memory")
+	if err := a.copyTo(file); err != nil {
+		file.Close()
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", descriptor), func() { file.Close() }, nil
+}

@@ -1,0 +1,21 @@
+//go:build !linux
+
+package lance
+
+import (
+	"errors"
+	"io/fs"
+	"runtime"
+)
+
+// changeMark is what tells a file that was changed or replaced, beyond size and time of modification.
+func changeMark(fs.FileInfo) string { return "-" }
+
+// private reports whether nobody else may write to a folder.
+func private(dir fs.FileInfo) bool {
+	return runtime.GOOS == "windows" || dir.Mode().Perm()&0o022 == 0
+}
+
+func (a archive) unpackToMemory() (path string, done func(), err error) {
+	return "", nil, errors.ErrUnsupported
+}
