@@ -1,0 +1,178 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"pixano/internal/lance"
+)
+
+// A rowIndex finds the rows of a table whose id, or whose item's id, has a value, without scanning the column each
+// time: a hash table in memory of the addresses of all rows. Rows keep their address until the table is compacted, and
+// new ones get higher ones, so after a commit only the new rows are looked at. It is made at the second search, takes
+// about 24 bytes a row, and holds no values: what is found is compared with what was wanted.
+type rowIndex struct {
+	column string
+
+	mu      sync.Mutex
+	uses    int
+	made    bool
+	version uint64 // of the table that it describes
+	top     uint64 // the fragment after the last one that it has rows of
+	seed    maphash.Seed
+	heads   []int32 // by hash: the last row of it, or -1
+	rows    []indexedRow
+}
+
+type indexedRow struct {
+	hash uint64
+	row  uint64 // the address
+	next int32  // the one before of the same head, or -1
+}
+
+const (
+	indexedRows = 20_000_000 // a larger table is scanned
+	followed    = 64         // commits that an index catches up with; after more it is made anew
+)
+
+// index returns the index of a column of a table.
+func (s *state) index(table, column string) *rowIndex {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.indexes == nil {
+		s.indexes = map[place]*rowIndex{}
+	}
+	x := s.indexes[place{table, column}]
+	if x == nil {
+		x = &rowIndex{column: column}
+		s.indexes[place{table, column}] = x
+	}
+	return x
+}
+
+// find returns the addresses of the rows with one of the values, ascending, and possibly those of a few other rows and
+// of rows that were deleted. It returns false where a scan of the column is the better way.
+func (x *rowIndex) find(ctx context.Context, t *lance.Table, values []string) ([]uint64, bool, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.uses++
+	if x.uses == 1 {
+		return nil, false, nil
+	}
+	version, err := t.Version(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if !x.made || version != x.version {
+		if ok, err := x.follow(ctx, t, version); !ok || err != nil {
+			return nil, false, err
+		}
+	}
+	var found []uint64
+	for _, value := range values {
+		hash := maphash.String(x.seed, value)
+		for i := x.heads[hash&uint64(len(x.heads)-1)]; i >= 0; i = x.rows[i].next {
+			if x.rows[i].hash == hash {
+				found = append(found, x.rows[i].row)
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), true, nil
+}
+
+// follow brings the index to a version of the table.
+func (x *rowIndex) follow(ctx context.Context, t *lance.Table, version uint64) (bool, error) {
+	if x.made && version < x.version {
+		return false, nil // a read of the state before a change that goes on
+	}
+	if x.made && version-x.version <= followed {
+		commits, err := t.Transactions(ctx, version, int(version-x.version))
+		if err != nil {
+			return false, err
+		}
+		// Whatever else may have given rows other addresses.
+		x.made = !slices.ContainsFunc(commits, func(c lance.Transaction) bool {
+			return !keepsAddresses(c)
+		})
+	} else {
+		x.made = false
+	}
+	if !x.made {
+		rows, err := t.Count(ctx, "")
+		if err != nil || rows > indexedRows {
+			return false, err
+		}
+		x.top, x.rows, x.seed = 0, make([]indexedRow, 0, rows+rows/8), maphash.MakeSeed()
+		x.hang(int(rows))
+	}
+	err := x.add(ctx, t)
+	if err != nil {
+		x.made = false
+		return false, err
+	}
+	// Another goroutine may have moved the handle on meanwhile.
+	now, err := t.Version(ctx)
+	x.version, x.made = version, err == nil && now == version
+	return x.made, err
+}
+
+// hang makes heads for a number of rows and hangs those that there are on them.
+func (x *rowIndex) hang(rows int) {
+	size := 1024
+	for size < rows {
+		size *= 2
+	}
+	x.heads = make([]int32, size)
+	for i := range x.heads {
+		x.heads[i] = -1
+	}
+	for i := range x.rows {
+		x.hook(int32(i))
+	}
+}
+
+func (x *rowIndex) hook(i int32) {
+	head := &x.heads[x.rows[i].hash&uint64(len(x.heads)-1)]
+	x.rows[i].next, *head = *head, i
+}
+
+// add adds the rows from the fragment top on.
+func (x *rowIndex) add(ctx context.Context, t *lance.Table) error {
+	q := lance.Query{Columns: []string{x.column}, WithRowID: true}
+	if x.top > 0 {
+		q.Where = "_rowid >= " + strconv.FormatUint(x.top<<32, 10)
+	}
+	for batch, err := range t.Batches(ctx, q) {
+		if err != nil {
+			return err
+		}
+		values, err := stringColumn(batch, x.column)
+		if err != nil {
+			return err
+		}
+		at := batch.Schema().FieldIndices("_rowid")
+		if len(at) != 1 {
+			return errors.New("a read with row ids has none")
+		}
+		rows, ok := batch.Column(at[0]).(*array.Uint64)
+		if !ok {
+			return errors.New("row ids are no uint64")
+		}
+		for i, row := range rows.Uint64Values() {
+			x.rows = append(x.rows, indexedRow{hash: maphash.String(x.seed, values.Value(i)), row: row})
+			x.hook(int32(len(x.rows) - 1))
+			x.top = max(x.top, row>>32+1)
+		}
+	}
+	if len(x.rows) > 2*len(x.heads) {
+		x.hang(len(x.rows))
+	}
+	return nil
+}
