@@ -81,7 +81,7 @@ def change(dataset):
     note("image", dataset.update_data("image", images))
     boxes = dataset.get_data("bboxes")[1:4]
     for i, box in enumerate(boxes):
-        box.coords, box.confidence = [0.1, 1 / 3, float(i), 1e-300], 0.1 * i
+        box.coords, box.confidence = [0.1, 1 / 3, i / 7, 1e-300], 0.1 * i
     note("bboxes", dataset.update_data("bboxes", boxes + copies("bboxes", "_upserted")))
     masks = dataset.get_data("masks")[1:2]
     masks[0].size, masks[0].counts = [2, 2], b"04"
