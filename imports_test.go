@@ -13,25 +13,26 @@ import (
 // level says how far up a package stands; a package imports only packages below it. A pattern ending in "/" stands for
 // the packages in that folder that have no entry of their own.
 var level = map[string]int{
-	"":                   0, // the root is a package comment
-	"features":           1,
-	"schema":             2,
-	"internal/rowcodec":  3,
-	"internal/lance/lib": 1,
-	"internal/lance":     2,
-	"internal/lance/":    3,
-	"dataset":            4,
-	"dataset/":           5, // one package for each exchange format
-	"search":             5,
-	"inference":          6, // stands beside the datasets: see below
-	"inference/":         6,
-	"inference/annotate": 7, // joins models and datasets
-	"server/ui":          1,
-	"server":             8,
-	"cmd/pixano":         9,
-	"internal/interop":   9,
-	"internal/bench/":    9,
-	"examples/":          9,
+	"":                    0, // the root is a package comment
+	"features":            1,
+	"schema":              2,
+	"internal/rowcodec":   3,
+	"internal/lance/lib":  1,
+	"internal/lance":      2,
+	"internal/lance/":     3,
+	"dataset":             4,
+	"dataset/":            5, // one package for each exchange format
+	"search":              5,
+	"inference":           6, // stands beside the datasets: see below
+	"inference/internal/": 7,
+	"inference/":          8, // one package for each kind of provider
+	"inference/annotate":  9, // joins models and datasets
+	"server/ui":           1,
+	"server":              10,
+	"cmd/pixano":          11,
+	"internal/interop":    11,
+	"internal/bench/":     11,
+	"examples/":           11,
 }
 
 // only names the packages that alone may import a package.
