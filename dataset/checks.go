@@ -63,7 +63,9 @@ type Checks struct {
 // tables leave out what c.Ignore names. Unknown modes and checks are an error of every write and check with it.
 func (d *Dataset) WithChecks(c Checks) *Dataset {
 	c.Ignore = slices.Clone(c.Ignore)
-	return &Dataset{d.state, c}
+	h := *d
+	h.checks = c
+	return &h
 }
 
 // validate refuses modes and checks that there are not.

@@ -43,6 +43,7 @@ type Options struct {
 type Dataset struct {
 	*state
 	checks Checks
+	limits Limits
 }
 
 // state is what all handles of one open dataset share.

@@ -79,7 +79,7 @@ func (s *scan) rank(ctx context.Context, v *view, items *lance.Table, version ui
 	s.late = &late{
 		version: version,
 		find:    func(ctx context.Context) ([]uint64, error) { return s.ranked(ctx, r) },
-		close:   r.close,
+		close:   func() { r.close(); s.owners.close() },
 	}
 	return nil
 }
@@ -111,6 +111,12 @@ func (s *scan) ranked(ctx context.Context, r *ranking) ([]uint64, error) {
 		})
 	}
 	items, err := s.keys(ctx, r)
+	if err == nil && s.owners != nil {
+		var allowed func(string) bool
+		if allowed, err = s.owners.allow(ctx); err == nil {
+			items = slices.DeleteFunc(items, func(it rankedItem) bool { return !allowed(it.id) })
+		}
+	}
 	wait.Wait()
 	if err == nil {
 		err = failed

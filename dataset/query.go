@@ -34,6 +34,9 @@ type Query struct {
 	// clock), nil, and lists of them for IN.
 	Args []any `json:"args,omitempty"`
 
+	// Has are conditions on the items of the rows: what other tables have of them. All must hold.
+	Has []Has `json:"has,omitempty"`
+
 	// OrderBy are the columns to sort by, each with an optional asc or desc: "split desc, item_ref.id". Texts sort by
 	// their UTF-8 bytes, NaN is the largest number, nulls come last, and rows that are equal in all of them keep their
 	// storage order. For items, "#objects" is their number of rows in the table objects, 0 for none; sources belong to
@@ -109,6 +112,7 @@ type scan struct {
 	plan      plan
 	reader    *lance.Reader // nil if there are no rows whatever the table holds
 	late      *late         // instead of reader, for rows that are found first
+	owners    *owners       // nil without conditions on other tables
 }
 
 // scan starts a read of a table's columns, nil for those of the query.
@@ -131,7 +135,7 @@ func (v *view) start(ctx context.Context, t *lance.Table, table string, q Query,
 	}
 	column, values := plan.lookup(q)
 	few := values != nil && len(values) <= lookupValues
-	if few || plan.counted() {
+	if few || plan.counted() || len(q.Has) > 0 {
 		version, err := t.Version(ctx)
 		if err != nil {
 			return nil, at(v.op, table, err)
@@ -139,8 +143,14 @@ func (v *view) start(ctx context.Context, t *lance.Table, table string, q Query,
 		err = v.pinned(ctx, t, version, func(t *lance.Table) error {
 			s.close() // one that was begun at another version
 			s.late = nil
+			if s.owners, err = v.owners(ctx, table, q); err != nil {
+				return &Error{Op: v.op, Table: table, Field: "has", Err: err}
+			}
 			if plan.counted() {
 				return s.rank(ctx, v, t, version)
+			}
+			if s.owners != nil {
+				return s.having(ctx, v, t, version)
 			}
 			// An index goes with the shared handle: made while that moved on, it may be one of a newer version.
 			if shared, _, err := v.d.handle(ctx, v.op, table); err != nil {
@@ -206,7 +216,7 @@ type late struct {
 
 // lookup returns the column and the values of a query for the rows of some ids, or of some items, and nothing else.
 func (p plan) lookup(q Query) (column string, values []string) {
-	if p.query.Limit > 0 || p.query.Offset > 0 || len(p.order) > 0 || strings.TrimSpace(q.Where) != "" {
+	if p.query.Limit > 0 || p.query.Offset > 0 || len(p.order) > 0 || strings.TrimSpace(q.Where) != "" || len(q.Has) > 0 {
 		return "", nil
 	}
 	switch {
@@ -292,6 +302,7 @@ func (s *scan) close() {
 	if s.late != nil {
 		s.late.close()
 	}
+	s.owners.close()
 }
 
 // taken yields the batches of a scan whose rows are found first.
@@ -444,6 +455,9 @@ func (l *late) wanted(batch arrow.RecordBatch) iter.Seq2[arrow.RecordBatch, erro
 
 // Count returns the number of rows that a query selects, before its Limit and Offset.
 func (d *Dataset) Count(ctx context.Context, table string, q Query) (int64, error) {
+	if len(q.Has) > 0 {
+		return d.countHaving(ctx, table, q)
+	}
 	var n int64
 	err := d.read(ctx, "count", func(v *view) error {
 		t, plan, err := v.plan(ctx, table, q)

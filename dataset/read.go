@@ -527,7 +527,7 @@ func (s *scan) slice(ctx context.Context, f *form, n int) (reflect.Value, error)
 // expect returns the number of rows that a scan gives where that is known without reading, else 0.
 func (v *view) expect(ctx context.Context, s *scan) (int64, error) {
 	q := s.plan.query
-	if s.plan.empty || q.Where != "" {
+	if s.plan.empty || q.Where != "" || s.owners != nil {
 		return 0, nil
 	}
 	const few = 128

@@ -117,6 +117,19 @@ func (s Selection[T]) Where(condition string, args ...any) Selection[T] {
 	return s
 }
 
+// Has selects rows whose items have a row in another table, one that the condition selects if it is not empty; of several
+// all must hold. See [Has].
+func (s Selection[T]) Has(table, condition string, args ...any) Selection[T] {
+	s.query.Has = append(slices.Clip(s.query.Has), Has{Table: table, Where: condition, Args: args})
+	return s
+}
+
+// HasNot selects rows whose items have no such row.
+func (s Selection[T]) HasNot(table, condition string, args ...any) Selection[T] {
+	s.query.Has = append(slices.Clip(s.query.Has), Has{Table: table, Where: condition, Args: args, Not: true})
+	return s
+}
+
 // checkCondition checks that a condition can stand in parentheses and has as many question marks as values.
 func checkCondition(condition string, values int) error {
 	tokens, err := lex(condition)
