@@ -17,6 +17,7 @@ var level = map[string]int{
 	"features":            1,
 	"schema":              2,
 	"internal/rowcodec":   3,
+	"internal/imaging":    1,
 	"internal/lance/lib":  1,
 	"internal/lance":      2,
 	"internal/lance/":     3,

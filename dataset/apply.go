@@ -345,8 +345,8 @@ func (a *attempt) bulk(ctx context.Context, r *request) error {
 	s.write.since++
 	r.result = &Result{Number: e.Number, Time: a.now}
 	for _, step := range r.steps {
-		_, updated, _ := schema.Times(step.row)
-		r.result.Rows = append(r.result.Rows, RowResult{table, step.id, Added, updated})
+		created, updated, _ := schema.Times(step.row)
+		r.result.Rows = append(r.result.Rows, RowResult{table, step.id, Added, created, updated})
 	}
 	return nil
 }

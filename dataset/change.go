@@ -19,6 +19,9 @@ type ChangeSet struct {
 	// gives the first result, marked as replayed. A UUID is a good key.
 	Key string
 
+	// Separate: the rows of the only change may not refer to each other, as in [Dataset.Add] and [Dataset.Update].
+	Separate bool
+
 	// Changes are made in order: a later one sees what an earlier one did.
 	Changes []Change
 }
@@ -72,7 +75,8 @@ type RowResult struct {
 	Table     string
 	ID        string
 	Outcome   Outcome
-	UpdatedAt time.Time // of the row now; zero if it is not there
+	CreatedAt time.Time // of the row now; zero if it is not there
+	UpdatedAt time.Time // likewise
 }
 
 // Outcome is what became of a row.
@@ -144,7 +148,10 @@ func (e *ConflictError) Unwrap() error { return ErrConflict }
 // Errors: ErrConflict if a precondition does not hold, ErrExists for an insert of an id that is there, ErrIntegrity,
 // ErrSchema, ErrNotFound for a table, ErrReadOnly.
 func (d *Dataset) Apply(ctx context.Context, cs ChangeSet) (*Result, error) {
-	return d.submit(ctx, &request{op: "apply", author: cs.Author, key: cs.Key}, cs.Changes)
+	if cs.Separate && len(cs.Changes) != 1 {
+		return nil, at("apply", "", queryError(fmt.Errorf("%d changes of separate rows: want one", len(cs.Changes))))
+	}
+	return d.submit(ctx, &request{op: "apply", author: cs.Author, key: cs.Key, lone: cs.Separate}, cs.Changes)
 }
 
 // Add stores new rows of a table: all of them or none, in one commit. rows is a row or a slice of rows. Their CreatedAt

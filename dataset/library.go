@@ -94,6 +94,12 @@ func (l *Library) Datasets(ctx context.Context) ([]Entry, error) {
 	return entries, nil
 }
 
+// Directories lists the directories of datasets, sorted: those that hold an info.json. It opens none.
+func (l *Library) Directories(context.Context) ([]string, error) {
+	paths, err := l.directories()
+	return paths, wrap("list "+l.path, "", err)
+}
+
 // directories lists the directories of datasets, sorted.
 func (l *Library) directories() ([]string, error) {
 	dirs, err := os.ReadDir(l.path)
@@ -178,6 +184,15 @@ func (l *Library) locate(ctx context.Context, key string) (string, error) {
 		return filepath.Join(l.path, key), nil
 	}
 	return "", l.unknown("id or directory")
+}
+
+// Locate returns the directory of the dataset that a key names. It opens nothing.
+func (l *Library) Locate(ctx context.Context, key string) (string, error) {
+	path, err := l.locate(ctx, key)
+	if err != nil {
+		return "", at("find "+strconv.Quote(key), "", err)
+	}
+	return path, nil
 }
 
 // checkFolderName wants the name of one folder that is not hidden and leads nowhere else.

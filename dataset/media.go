@@ -33,11 +33,22 @@ type Media struct {
 // No path and no symbolic link leads out of the media directory or root: that matches [fs.ErrPermission]. A missing file
 // and a directory are ErrNotFound. Other URLs, such as those of http, are ErrUnsupported: nothing is fetched.
 func (d *Dataset) OpenMedia(url string) (*Media, error) {
-	m, err := d.openMedia(url)
+	return OpenMediaIn(d.media, d.opts.MediaRoots, url)
+}
+
+// OpenMediaIn is [Dataset.OpenMedia] with a media directory and roots of no dataset.
+func OpenMediaIn(dir string, roots map[string]string, url string) (*Media, error) {
+	m, err := mediaDirs{dir, roots}.open(url)
 	if err != nil {
 		return nil, at("open media "+shortURL(url), "", err)
 	}
 	return m, nil
+}
+
+// mediaDirs are the directories that media may lie in.
+type mediaDirs struct {
+	media string
+	roots map[string]string
 }
 
 // shortURL is a url as an error may show it.
@@ -49,7 +60,7 @@ func shortURL(url string) string {
 	return quoted(strings.ToValidUTF8(url, "�"))
 }
 
-func (d *Dataset) openMedia(ref string) (*Media, error) {
+func (d mediaDirs) open(ref string) (*Media, error) {
 	scheme, rest, ok := strings.Cut(ref, ":")
 	switch scheme = strings.ToLower(scheme); {
 	case ok && scheme == "data":
@@ -70,7 +81,7 @@ func (d *Dataset) openMedia(ref string) (*Media, error) {
 	}
 	path := strings.TrimLeft(ref, "/")
 	if name, rest, ok := strings.Cut(path, "/"); ok {
-		if dir, ok := d.opts.MediaRoots[name]; ok {
+		if dir, ok := d.roots[name]; ok {
 			return openIn(dir, strings.TrimLeft(rest, "/"))
 		}
 	}
@@ -91,9 +102,9 @@ func filePath(ref string) (string, error) {
 }
 
 // openAbsolute opens a file by its path if that lies in the media directory or a root.
-func (d *Dataset) openAbsolute(path string) (*Media, error) {
+func (d mediaDirs) openAbsolute(path string) (*Media, error) {
 	dirs := []string{d.media}
-	for _, dir := range d.opts.MediaRoots {
+	for _, dir := range d.roots {
 		dirs = append(dirs, dir)
 	}
 	for _, dir := range dirs {

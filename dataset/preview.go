@@ -1,37 +1,22 @@
 package dataset
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"image"
-	_ "image/gif" // the formats that previews are made of
-	"image/jpeg"
-	_ "image/png"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 
-	_ "golang.org/x/image/bmp"
 	"golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff"
-	_ "golang.org/x/image/webp"
 
+	"pixano/internal/imaging"
 	"pixano/schema"
 )
 
-const (
-	previewWidth, previewHeight = 350, 150 // pixels
-
-	// maxPixels bounds the images that are decoded: a file of a few bytes can claim a size that fills the memory.
-	maxPixels = 100_000_000
-
-	previewQuality = 85 // of the JPEG
-)
+const previewWidth, previewHeight = 350, 150 // pixels
 
 // previewFile is the thumbnail of the dataset in lists.
 const previewFile = "previews/dataset_preview.jpg"
@@ -111,7 +96,7 @@ func (d *Dataset) mosaic(ctx context.Context, op string) ([]byte, error) {
 			}
 		}
 		if len(images) > 0 {
-			return encodePreview(drawMosaic(images))
+			return imaging.EncodeJPEG(drawMosaic(images))
 		}
 	}
 	const none = "no image that can be read: want one in the first rows of a table of images"
@@ -139,58 +124,31 @@ func (d *Dataset) firstURLs(ctx context.Context, op, table string, n int) ([]str
 }
 
 func (d *Dataset) decodeMedia(url string) (image.Image, error) {
-	file, err := d.openMedia(url)
+	file, err := d.OpenMedia(url)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	img, _, err := decodeImage(file)
+	img, _, err := imaging.Decode(file)
 	return img, err
-}
-
-// decodeImage decodes an image whose size is bounded, and returns it with its format.
-func decodeImage(r io.ReadSeeker) (image.Image, string, error) {
-	config, format, err := image.DecodeConfig(r)
-	if err != nil {
-		return nil, "", err
-	}
-	if config.Width <= 0 || config.Height <= 0 || config.Width > maxPixels/config.Height {
-		return nil, "", fmt.Errorf("an image of %d by %d pixels: want at least 1 and at most %d",
-			config.Width, config.Height, maxPixels)
-	}
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return nil, "", err
-	}
-	img, _, err := image.Decode(r)
-	if err == nil && img.Bounds().Empty() {
-		err = errors.New("an image without pixels")
-	}
-	return img, format, err
 }
 
 // fitPreview returns the image in a file as a JPEG of the size of previews. One that is so already stays as it is.
 func fitPreview(file *Media) ([]byte, error) {
-	img, format, err := decodeImage(file)
+	img, format, err := imaging.Decode(file)
 	if err != nil {
 		return nil, &kindError{ErrCorrupt, err.Error(), err}
 	}
-	width, height := fit(img.Bounds().Dx(), img.Bounds().Dy(), previewWidth, previewHeight)
+	width, height := imaging.Fit(img.Bounds().Dx(), img.Bounds().Dy(), previewWidth, previewHeight)
 	if format == "jpeg" && width == img.Bounds().Dx() && height == img.Bounds().Dy() {
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return nil, err
 		}
 		return io.ReadAll(file)
 	}
-	canvas := whiteCanvas(width, height)
+	canvas := imaging.WhiteCanvas(width, height)
 	draw.CatmullRom.Scale(canvas, canvas.Rect, img, img.Bounds(), draw.Over, nil)
-	return encodePreview(canvas)
-}
-
-// fit returns the largest size of the same shape within a frame that is not larger than the image.
-func fit(width, height, frameWidth, frameHeight int) (int, int) {
-	scale := min(1, float64(frameWidth)/float64(width), float64(frameHeight)/float64(height))
-	scaled := func(n int) int { return max(1, int(math.Round(float64(n)*scale))) }
-	return scaled(width), scaled(height)
+	return imaging.EncodeJPEG(canvas)
 }
 
 // drawMosaic fills a canvas of the size of previews with up to four images, each cut to the shape of its cell.
@@ -200,7 +158,7 @@ func drawMosaic(images []image.Image) image.Image {
 		rows = 2
 	}
 	cell := image.Rect(0, 0, previewWidth/columns, previewHeight/rows)
-	canvas := whiteCanvas(previewWidth, previewHeight)
+	canvas := imaging.WhiteCanvas(previewWidth, previewHeight)
 	for i, img := range images {
 		place := cell.Add(image.Pt(i%columns*cell.Dx(), i/columns*cell.Dy()))
 		draw.CatmullRom.Scale(canvas, place, img, centre(img.Bounds(), cell), draw.Over, nil)
@@ -218,18 +176,4 @@ func centre(b, cell image.Rectangle) image.Rectangle {
 	}
 	corner := b.Min.Add(image.Pt((b.Dx()-width)/2, (b.Dy()-height)/2))
 	return image.Rectangle{corner, corner.Add(image.Pt(width, height))}
-}
-
-func whiteCanvas(width, height int) *image.RGBA {
-	canvas := image.NewRGBA(image.Rect(0, 0, width, height))
-	draw.Draw(canvas, canvas.Rect, image.White, image.Point{}, draw.Src)
-	return canvas
-}
-
-func encodePreview(img image.Image) ([]byte, error) {
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: previewQuality}); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }

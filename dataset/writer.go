@@ -394,25 +394,28 @@ func (e *entry) result(set int, now time.Time) *Result {
 		case op.After == nil:
 			row.Outcome = Deleted
 		case op.Before == nil || op.Append:
-			row.Outcome, row.UpdatedAt = Added, updatedAt(op.After)
+			row.Outcome = Added
 		default:
-			row.Outcome, row.UpdatedAt = Updated, updatedAt(op.After)
+			row.Outcome = Updated
 		}
+		row.CreatedAt, row.UpdatedAt = times(op.After)
 		res.Rows = append(res.Rows, row)
 	}
 	return res
 }
 
-// updatedAt reads the time of a logged row.
-func updatedAt(row json.RawMessage) time.Time {
+// times reads the times of a logged row; zero if there is none.
+func times(row json.RawMessage) (created, updated time.Time) {
 	var head struct {
+		CreatedAt string `json:"created_at"`
 		UpdatedAt string `json:"updated_at"`
 	}
-	if json.Unmarshal(row, &head) != nil {
-		return time.Time{}
+	if row == nil || json.Unmarshal(row, &head) != nil {
+		return
 	}
-	t, _ := schema.ParseTime(head.UpdatedAt)
-	return t
+	created, _ = schema.ParseTime(head.CreatedAt)
+	updated, _ = schema.ParseTime(head.UpdatedAt)
+	return
 }
 
 // place names a row.
