@@ -297,11 +297,19 @@ func (d *Dataset) ItemCounts(ctx context.Context, ids []string, tables ...string
 		}
 	}()
 	err := d.read(ctx, op, func(v *view) (err error) {
+		items, err := v.table(ctx, d.ItemTable())
+		if err != nil {
+			return err
+		}
+		all, err := items.Count(ctx, "")
+		if err != nil {
+			return at(op, d.ItemTable(), err)
+		}
 		for i, table := range tables {
 			if table == schema.SourceTable {
 				return at(op, table, queryError(errors.New("sources belong to no item")))
 			}
-			if scans[i], err = v.scan(ctx, table, Query{ItemIDs: slices.Concat([]string{}, ids)}, []string{d.itemColumn(table)}); err != nil {
+			if scans[i], err = v.scan(ctx, table, partsOf(slices.Concat([]string{}, ids), all), []string{d.itemColumn(table)}); err != nil {
 				return err
 			}
 		}

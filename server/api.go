@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"time"
 
@@ -35,6 +34,7 @@ func (s *Server) routeAPI() {
 		Formats:       huma.DefaultFormats,
 		DefaultFormat: "application/json",
 	})
+	s.describe()
 	s.routeLibrary()
 	s.routeChanges()
 	s.routeEvents()
@@ -59,7 +59,7 @@ func (s *Server) problem(err error) error {
 	if code >= http.StatusInternalServerError {
 		s.log.Error("request failed", "error", err)
 	}
-	return huma.NewError(code, text(code, err))
+	return huma.NewError(code, shown(code, err))
 }
 
 // DatasetPath names a dataset in a path.
@@ -97,7 +97,6 @@ func (r *Row) UnmarshalJSON(b []byte) error { return (*json.RawMessage)(r).Unmar
 func (Row) Schema(r huma.Registry) *huma.Schema {
 	const name = "Row"
 	if r.Map()[name] == nil {
-		text := func(doc string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: doc} }
 		r.Map()[name] = &huma.Schema{
 			Type:        huma.TypeObject,
 			Description: "A row of a table.",
@@ -252,7 +251,7 @@ func (s *Server) routeChanges() {
 	op.Responses = map[string]*huma.Response{"409": {
 		Description: "A precondition did not hold, or a row to insert is there; nothing was changed.",
 		Content: map[string]*huma.MediaType{"application/problem+json": {
-			Schema: s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ConflictProblem](), true, "ConflictProblem")}},
+			Schema: describedAs[ConflictProblem](s.api, "ConflictProblem")}},
 	}}
 	huma.Register(s.api, op, func(ctx context.Context, in *ChangesInput) (*ChangesResult, error) {
 		return with(s, ctx, in.DatasetPath, func(ds *dataset.Dataset) (*ChangesResult, error) {

@@ -192,33 +192,17 @@ func (s *Server) tableCount(w http.ResponseWriter, r *http.Request) error {
 // infoGroups are the groups whose rows are counted for each item.
 var infoGroups = []schema.Group{schema.GroupAnnotations, schema.GroupEntities, schema.GroupViews}
 
-// itemCounts are the numbers of rows by table and item.
-type itemCounts map[string]map[string]int
-
-// countItems counts the rows of items, of all of them with no ids, in all tables at once.
-func countItems(r *http.Request, ds *dataset.Dataset, ids ...string) (itemCounts, error) {
-	counts := itemCounts{}
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	var failed error
+// infoTables are the tables whose rows are counted for each item.
+func infoTables(ds *dataset.Dataset) []string {
+	var tables []string
 	for _, g := range infoGroups {
-		for _, table := range ds.Schema().TablesOf(g) {
-			wait.Go(func() {
-				n, err := ds.CountByItem(r.Context(), table, ids...)
-				mu.Lock()
-				defer mu.Unlock()
-				if counts[table] = n; err != nil {
-					failed = err
-				}
-			})
-		}
+		tables = append(tables, ds.Schema().TablesOf(g)...)
 	}
-	wait.Wait()
-	return counts, failed
+	return tables
 }
 
-// appendItemInfo writes the row of an item with its counts.
-func appendItemInfo(b []byte, ds *dataset.Dataset, row any, id string, counts itemCounts) ([]byte, error) {
+// appendItemInfo writes the row of the item at a place of a list with its counts.
+func appendItemInfo(b []byte, ds *dataset.Dataset, row any, place int, counts map[string][]int64) ([]byte, error) {
 	b, err := schema.AppendRow(b, schema.ItemTable, row)
 	if err != nil {
 		return b, err
@@ -234,15 +218,12 @@ func appendItemInfo(b []byte, ds *dataset.Dataset, row any, id string, counts it
 				b = append(b, ',')
 			}
 			b = append(strconv.AppendQuote(b, table), `:{"count":`...)
-			b = append(strconv.AppendInt(b, int64(counts[table][id]), 10), '}')
+			b = append(strconv.AppendInt(b, counts[table][place], 10), '}')
 		}
 		b = append(b, '}')
 	}
 	return append(b, '}', '}'), nil
 }
-
-// manyItems is how many items make it cheaper to count the rows of all.
-const manyItems = 1000
 
 func (s *Server) itemsInfo(w http.ResponseWriter, r *http.Request) error {
 	q, err := queryOf(r)
@@ -273,20 +254,20 @@ func (s *Server) writeItemsInfo(w http.ResponseWriter, r *http.Request, ds *data
 	for i, row := range rows {
 		ids[i], _ = schema.ID(row)
 	}
-	ask := ids
-	if len(ids) > manyItems {
-		ask = nil
-	}
-	counts, err := countItems(r, ds, ask...)
-	if err != nil {
-		return err
+	counts := map[string][]int64{}
+	if tables := infoTables(ds); len(tables) > 0 {
+		var err error
+		if counts, err = ds.ItemCounts(r.Context(), ids, tables...); err != nil {
+			return err
+		}
 	}
 	b := []byte{'['}
 	for i, row := range rows {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendItemInfo(b, ds, row, ids[i], counts); err != nil {
+		var err error
+		if b, err = appendItemInfo(b, ds, row, i, counts); err != nil {
 			return err
 		}
 	}

@@ -110,12 +110,12 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, err error) {
 		code = http.StatusBadRequest
 	}
 	s.noteError(r, code, err)
-	writeJSON(w, code, map[string]any{"detail": text(code, err)})
+	writeJSON(w, code, map[string]any{"detail": shown(code, err)})
 }
 
-// text is an error as clients see it. Of failures of the server they see no more than that there was one if they lead
+// shown is an error as clients see it. Of failures of the server they see no more than that there was one if they lead
 // to paths; the log has the rest.
-func text(code int, err error) string {
+func shown(code int, err error) string {
 	if code == http.StatusInternalServerError && !errors.Is(err, dataset.ErrCorrupt) {
 		return "the server failed to answer; its log says why"
 	}

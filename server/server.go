@@ -111,6 +111,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 		return nil, err
 	}
 	s.routeAPI()
+	s.routeDocs()
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(500), gzhttp.CompressionLevel(1), gzhttp.ContentTypeFilter(compressible), gzhttp.EnableZstd(true))
 	if err != nil {
 		return nil, err
