@@ -203,6 +203,20 @@ func (d *Dataset) Columns(ctx context.Context, table string) (*arrow.Schema, err
 	return columns, err
 }
 
+// Version returns the version of a table that reads see now. It grows with each commit.
+func (d *Dataset) Version(ctx context.Context, table string) (uint64, error) {
+	var version uint64
+	err := d.read(ctx, "version of", func(v *view) error {
+		t, err := v.table(ctx, table)
+		if err == nil {
+			version, err = t.Version(ctx)
+			err = wrap(v.op, table, err)
+		}
+		return err
+	})
+	return version, err
+}
+
 // class returns the class of a declared table.
 func (d *Dataset) class(op, table string) (*schema.Class, error) {
 	m := d.meta.Load()

@@ -38,6 +38,9 @@ func (s *Server) routeAPI() {
 	s.routeLibrary()
 	s.routeChanges()
 	s.routeEvents()
+	s.routeExplore()
+	s.routeRowsOut()
+	s.routeFrames()
 }
 
 // operation describes an additive route; its id is what clients call it by.

@@ -51,8 +51,8 @@ type page struct {
 		PageSize    int   `json:"page_size"`
 		TotalSize   int64 `json:"total_size"`
 	} `json:"pagination"`
-	SemanticSearch []string `json:"semantic_search"`
-	ItemIDs        []string `json:"item_ids,omitzero"` // all of the result; nil: they were not asked for
+	SemanticSearch []string        `json:"semantic_search"`
+	ItemIDs        json.RawMessage `json:"item_ids,omitzero"` // all of the result; nil: they were not asked for
 }
 
 func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
@@ -64,9 +64,7 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	text, hasText := q.text("query")
-	table, hasTable := q.text("embedding_table")
-	if hasText != hasTable {
+	if q.has("query") != q.has("embedding_table") {
 		return badRequest("a search wants both query and embedding_table")
 	}
 	where, hasWhere := q.text("where")
@@ -87,36 +85,38 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("skip %d: there are %d items", skip, out.Pagination.TotalSize)
 	}
 	out.SemanticSearch = searchable(ds)
-	var ids []string // of the page
-	var distances map[string]float64
-	if hasText {
-		if out.ItemIDs, distances, err = s.semantic(r, ds, table, text); err != nil {
-			return err
-		}
-		ids = out.ItemIDs[min(skip, len(out.ItemIDs)):]
-		ids = ids[:min(limit, len(ids))]
-	} else {
-		sel := dataset.Query{Where: where, OrderBy: orderOf(ds, q)}
-		if all, _ := q.text("item_ids"); all == "false" {
-			sel.Limit, sel.Offset = limit, skip
-			ids, err = ds.IDs(r.Context(), schema.ItemTable, sel)
-		} else if out.ItemIDs, err = ds.IDs(r.Context(), schema.ItemTable, sel); err == nil {
-			out.ItemIDs = append([]string{}, out.ItemIDs...)
-			ids = out.ItemIDs[min(skip, len(out.ItemIDs)):]
-			ids = ids[:min(limit, len(ids))]
-		}
-		if err != nil {
-			return err
-		}
-		if len(ids) == 0 {
-			return noRows(r, schema.ItemTable)
-		}
+	all, distances, err := s.browsed(r, ds, q, dataset.Query{Where: where, OrderBy: orderOf(ds, q)})
+	if err != nil {
+		return err
+	}
+	ids := all.page(skip, limit)
+	if len(ids) == 0 && distances == nil {
+		return noRows(r, schema.ItemTable)
+	}
+	if wanted, _ := q.text("item_ids"); wanted != "false" {
+		out.ItemIDs = all.json
 	}
 	if err := s.fillPage(r, ds, &out, ids, distances); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// browsed returns the items of a page's query or, where a text is searched, of that search, with their distances.
+func (s *Server) browsed(r *http.Request, ds *dataset.Dataset, q *query, sel dataset.Query) (*idList, map[string]float64, error) {
+	text, search := q.text("query")
+	if !search {
+		all, err := s.items(r.Context(), ds, sel)
+		return all, nil, err
+	}
+	table, _ := q.text("embedding_table")
+	ids, distances, err := s.semantic(r, ds, table, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := newIDList(ids)
+	return all, distances, err
 }
 
 // searchable lists the tables of view embeddings, sorted.
@@ -284,12 +284,9 @@ func (s *Server) semantic(r *http.Request, ds *dataset.Dataset, table, text stri
 	if !slices.Contains(searchable(ds), table) {
 		return nil, nil, badRequest("embedding_table %q: want one of %s", table, strings.Join(searchable(ds), ", "))
 	}
-	if s.opts.Embed == nil {
-		return nil, nil, badRequest("embedding_table %q: there is no model to make a vector of a text", table)
-	}
-	vector, err := s.opts.Embed(r.Context(), ds, table, text)
+	vector, err := s.embedText(r.Context(), ds, table, text)
 	if err != nil {
-		return nil, nil, badRequest("embedding_table %q: %v", table, err)
+		return nil, nil, err
 	}
 	hits, err := ds.Nearest(r.Context(), table, dataset.VectorQuery{Vector: vector, ByItem: true})
 	if err != nil {

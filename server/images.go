@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"encoding/base64"
 	"image"
@@ -26,98 +25,31 @@ type picture struct {
 	content     []byte
 }
 
-// images makes pictures, few at a time so that decoding them neither takes all memory nor all processors, each once
-// for all who wait for it, and keeps those that were asked for last.
+// images makes pictures, few at a time, so that decoding them takes neither all memory nor all processors, and keeps
+// those that were asked for last.
 type images struct {
-	workers chan struct{} // one free place each
-	limit   int           // bytes kept
-
-	mu     sync.Mutex
-	kept   map[string]*list.Element // of *keptPicture
-	recent *list.List               // most recent first
-	bytes  int
-	making map[string]*making
-}
-
-type keptPicture struct {
-	key string
-	picture
-}
-
-// making is a picture that is being made. It is given up when nobody waits for it any more.
-type making struct {
-	done    chan struct{}
-	picture picture
-	err     error
+	workers chan struct{} // one place for each
+	kept    *memo[picture]
 }
 
 func newImages(workers, limit int) *images {
 	if workers < 1 {
-		workers = max(1, runtime.GOMAXPROCS(0))
+		workers = runtime.GOMAXPROCS(0)
 	}
-	return &images{workers: make(chan struct{}, workers), limit: limit, kept: map[string]*list.Element{}, recent: list.New(), making: map[string]*making{}}
+	return &images{make(chan struct{}, workers), newMemo(limit, func(p picture) int { return len(p.content) })}
 }
 
-// reduced returns the picture of a key, which make makes if it is not kept. make is called before reduced returns, or not
-// at all if the context ends first.
-func (m *images) reduced(ctx context.Context, key string, make_ func() (picture, error)) (picture, error) {
-	for {
-		m.mu.Lock()
-		if e, ok := m.kept[key]; ok {
-			m.recent.MoveToFront(e)
-			p := e.Value.(*keptPicture).picture
-			m.mu.Unlock()
-			return p, nil
-		}
-		if other := m.making[key]; other != nil {
-			m.mu.Unlock()
-			select {
-			case <-other.done:
-			case <-ctx.Done():
-				return picture{}, ctx.Err()
-			}
-			if other.err == nil {
-				return other.picture, nil
-			}
-			if ctx.Err() == nil && other.err != context.Canceled && other.err != context.DeadlineExceeded {
-				return picture{}, other.err
-			}
-			continue // the one who made it left
-		}
-		own := &making{done: make(chan struct{})}
-		m.making[key] = own
-		m.mu.Unlock()
-
+// get returns the picture of a key, which produce makes if it is not kept.
+func (m *images) get(ctx context.Context, key string, produce func() (picture, error)) (picture, error) {
+	return m.kept.get(ctx, key, func() (picture, error) {
 		select {
 		case m.workers <- struct{}{}:
-			own.picture, own.err = make_()
-			<-m.workers
+			defer func() { <-m.workers }()
+			return produce()
 		case <-ctx.Done():
-			own.err = ctx.Err()
+			return picture{}, ctx.Err()
 		}
-		m.mu.Lock()
-		delete(m.making, key)
-		if own.err == nil {
-			m.keep(key, own.picture)
-		}
-		m.mu.Unlock()
-		close(own.done)
-		return own.picture, own.err
-	}
-}
-
-func (m *images) keep(key string, p picture) {
-	if len(p.content) > m.limit/8 {
-		return
-	}
-	m.kept[key] = m.recent.PushFront(&keptPicture{key, p})
-	m.bytes += len(p.content)
-	for m.bytes > m.limit {
-		last := m.recent.Back()
-		old := m.recent.Remove(last).(*keptPicture)
-		delete(m.kept, old.key)
-		m.bytes -= len(old.content)
-	}
+	})
 }
 
 const (

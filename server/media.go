@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"mime"
@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"pixano/dataset"
-	"pixano/internal/imaging"
 )
 
 func (s *Server) routeMedia() {
@@ -82,6 +81,9 @@ func (s *Server) openMedia(ctx context.Context, key, url string) (*dataset.Media
 	return found, nil
 }
 
+// place tells files of the same name apart.
+func place(key, url string) string { return key + "/" + url }
+
 func (s *Server) serveMedia(w http.ResponseWriter, r *http.Request) error {
 	return s.serveMediaOf(w, r, "")
 }
@@ -105,9 +107,9 @@ func (s *Server) serveMediaOf(w http.ResponseWriter, r *http.Request, key string
 	}
 	defer file.Close()
 	if q.has("w") {
-		return s.serveReduced(w, r, file, reduceTo(width), maxEdge)
+		return s.serveReduced(w, r, place(key, r.PathValue("path")), file, reduceTo(width), maxEdge)
 	}
-	serveFile(w, r, file)
+	serveFile(w, r, place(key, r.PathValue("path")), file)
 	return nil
 }
 
@@ -120,23 +122,23 @@ func hidden(err error) error {
 }
 
 // serveFile answers with a file, or the parts asked for, if the client does not have it.
-func serveFile(w http.ResponseWriter, r *http.Request, file *dataset.Media) {
+func serveFile(w http.ResponseWriter, r *http.Request, place string, file *dataset.Media) {
 	contentType := cmp.Or(file.ContentType, mime.TypeByExtension(path.Ext(file.Name)), "application/octet-stream")
 	// A page or a script among the media must not run as one of this server's.
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:")
-	h.Set("Etag", etag(file, ""))
+	h.Set("Etag", etag(place, file, ""))
 	h.Set("Cache-Control", fmt.Sprintf("private, max-age=%d", int(mediaAge.Seconds())))
 	http.ServeContent(w, r, "", file.ModTime, file)
 }
 
-// etag names the content of a file, as far as time and size tell; variant is what was made of it.
-func etag(file *dataset.Media, variant string) string {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s\x00%d\x00%d\x00%s", file.Name, file.Size, file.ModTime.UnixNano(), variant)
-	return fmt.Sprintf(`"%x"`, h.Sum64())
+// etag names the content of a file, as far as time and size tell: place is where it was found, variant what was made of
+// it.
+func etag(place string, file *dataset.Media, variant string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %s", place, file.Name, file.Size, file.ModTime.UnixNano(), variant))
+	return fmt.Sprintf(`"%x"`, sum[:12])
 }
 
 // widths are those that images are reduced to, in pixels: a few, so that the cache is of use.
@@ -151,9 +153,8 @@ func reduceTo(width int) int {
 }
 
 // serveReduced answers with an image made to fit into a frame.
-func (s *Server) serveReduced(w http.ResponseWriter, r *http.Request, file *dataset.Media, width, height int) error {
-	variant := fmt.Sprintf("%dx%d", width, height)
-	tag := etag(file, variant)
+func (s *Server) serveReduced(w http.ResponseWriter, r *http.Request, place string, file *dataset.Media, width, height int) error {
+	tag := etag(place, file, fmt.Sprintf("%dx%d", width, height))
 	h := w.Header()
 	h.Set("Etag", tag)
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(mediaAge.Seconds())))
@@ -161,13 +162,7 @@ func (s *Server) serveReduced(w http.ResponseWriter, r *http.Request, file *data
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	img, err := s.images.reduced(r.Context(), tag, func() (picture, error) {
-		content, contentType, err := imaging.Reduce(file, width, height)
-		if err != nil {
-			return picture{}, notFound("no image that can be decoded: %v", err)
-		}
-		return picture{contentType, content}, nil
-	})
+	img, err := s.reduce(r.Context(), place, file, width, height)
 	if err != nil {
 		h.Del("Etag")
 		h.Del("Cache-Control")
@@ -202,7 +197,7 @@ func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer file.Close()
 	size = min(size, widths[len(widths)-1])
-	return s.serveReduced(w, r, file, size, size)
+	return s.serveReduced(w, r, place(key, string(name)), file, size, size)
 }
 
 // openModel opens a file of the models directory.
@@ -223,7 +218,7 @@ func (s *Server) serveModel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer file.Close()
-	serveFile(w, r, file)
+	serveFile(w, r, "model/"+r.PathValue("path"), file)
 	return nil
 }
 

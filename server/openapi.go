@@ -95,8 +95,6 @@ func mapOf(values *huma.Schema) *huma.Schema {
 
 func null() *huma.Schema { return &huma.Schema{Type: "null"} }
 
-func orNull(s *huma.Schema) *huma.Schema { return &huma.Schema{AnyOf: []*huma.Schema{s, null()}} }
-
 // objectOf is an object with all of the properties named, given as names and schemas.
 func objectOf(parts ...any) *huma.Schema {
 	o := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}, AdditionalProperties: false}

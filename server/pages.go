@@ -84,7 +84,7 @@ func readFile(dir, name string) ([]byte, error) {
 
 func serveAsset(w http.ResponseWriter, r *http.Request, file *dataset.Media) {
 	w.Header().Set("Content-Type", cmp.Or(mime.TypeByExtension(path.Ext(file.Name)), "application/octet-stream"))
-	w.Header().Set("Etag", etag(file, ""))
+	w.Header().Set("Etag", etag(r.URL.Path, file, ""))
 	w.Header().Set("Cache-Control", assetCache(r.PathValue("path")))
 	http.ServeContent(w, r, "", file.ModTime, file)
 }

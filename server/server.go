@@ -85,8 +85,12 @@ type Server struct {
 	handler  http.Handler
 	previews previews
 	images   *images
+	lists    *memo[*idList]
 	events   *events
 }
+
+// listCache bounds the memory for lists of ids, in bytes.
+const listCache = 256 << 20
 
 // New returns a handler that serves the datasets of a library. An error is one of the options, or of the web interface
 // that they name. Close it after the last request.
@@ -102,6 +106,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 		}
 	}
 	s.images = newImages(s.opts.Workers, s.opts.ImageCache)
+	s.lists = newMemo(listCache, (*idList).cost)
 	s.router.otherwise = noRoute
 	s.routeRows()
 	s.routeDatasets()
