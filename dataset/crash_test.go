@@ -700,7 +700,7 @@ func TestCrash(t *testing.T) {
 		t.Fatal(why)
 	}
 	for _, step := range append(crashSteps("", 0), "committed vectors", "appended") {
-		if died[step] == 0 {
+		if died[step] == 0 && !testing.Short() { // ten deaths do not reach all of them
 			t.Errorf("no process died after the step %q", step)
 		}
 	}
