@@ -137,7 +137,7 @@ func (m *model) put(state map[string]map[string]any, table, id string, row any) 
 		}
 	}
 	state[table][id] = m.stored(row, created, updated)
-	return dataset.RowResult{Table: table, ID: id, Outcome: outcome, UpdatedAt: updated}
+	return dataset.RowResult{Table: table, ID: id, Outcome: outcome, CreatedAt: created, UpdatedAt: updated}
 }
 
 func (m *model) copyState() map[string]map[string]any {
