@@ -235,15 +235,9 @@ func (d *Dataset) Facet(ctx context.Context, table, field string, q Query, opts 
 	if err := c.pass(ctx, first, true); err != nil {
 		return nil, placed(op, table, err)
 	}
-	if c.bins && opts.Range == nil && c.numbers > 0 && !math.IsInf(c.min, 0) && !math.IsInf(c.max, 0) {
-		c.edges = binEdges(c.min, c.max, c.opts.Bins)
-		for i, x := range c.kept {
-			c.number(x, c.keptSplits[i], false)
-		}
-		if second != nil {
-			if err := c.pass(ctx, second, false); err != nil {
-				return nil, placed(op, table, err)
-			}
+	if c.bins && c.spread() && second != nil {
+		if err := c.pass(ctx, second, false); err != nil {
+			return nil, placed(op, table, err)
 		}
 	}
 	f := c.facet()
@@ -387,7 +381,7 @@ type facetCount struct {
 	ownSplit bool // the table has the splits itself
 
 	allowed func(item string) bool
-	splits  itemSplits
+	items   itemSplits
 	names   []string         // of the splits
 	places  map[string]int32 // by name
 
@@ -513,8 +507,8 @@ func (c *facetCount) readSplits(ctx context.Context, s *scan) error {
 			return err
 		}
 		for i := range ids.Len() {
-			c.splits.ids = append(c.splits.ids, ids.Value(i))
-			c.splits.splits = append(c.splits.splits, c.split(splits.Value(i)))
+			c.items.ids = append(c.items.ids, ids.Value(i))
+			c.items.splits = append(c.items.splits, c.split(splits.Value(i)))
 		}
 	}
 	return nil
@@ -528,12 +522,21 @@ type itemSplits struct {
 	places map[string]int // nil until an item is not found near the last one
 }
 
-// of returns the split of an item. Rows mostly come in the order of their items, so the next ones are tried first.
-func (s *itemSplits) of(item string) (int32, bool) {
+// splitOf returns the split of the item of a place, that of none for -1.
+func (c *facetCount) splitOf(item int) int32 {
+	if item < 0 {
+		return c.split("")
+	}
+	return c.items.splits[item]
+}
+
+// find returns the place of an item, -1 for one that is not there. Rows mostly come in the order of their items, so the
+// next ones are tried first.
+func (s *itemSplits) find(item string) int {
 	for i := s.at; i < min(s.at+4, len(s.ids)); i++ {
 		if s.ids[i] == item {
 			s.at = i
-			return s.splits[i], true
+			return i
 		}
 	}
 	if s.places == nil {
@@ -544,10 +547,10 @@ func (s *itemSplits) of(item string) (int32, bool) {
 	}
 	i, ok := s.places[item]
 	if !ok {
-		return 0, false
+		return -1
 	}
 	s.at = i
-	return s.splits[i], true
+	return i
 }
 
 // pass counts the rows of a scan: all there is to count at the first time, the bins at the second.
@@ -588,11 +591,7 @@ func (c *facetCount) pass(ctx context.Context, s *scan, first bool) error {
 					continue
 				}
 				if c.opts.BySplit && !c.ownSplit && (split < 0 || item != last) {
-					at, ok := c.splits.of(item)
-					if !ok {
-						at = c.split("")
-					}
-					last, split = item, at
+					last, split = item, c.splitOf(c.items.find(item))
 				}
 			}
 			at := max(split, 0)
@@ -714,6 +713,19 @@ func (c *facetCount) number(x float64, split int32, first bool) {
 		c.inBins = append(c.inBins, make([]int64, len(c.edges)-1))
 	}
 	c.inBins[split][binOf(c.edges, x)]++
+}
+
+// spread makes bins over the range of the numbers that were counted, unless there are some, and puts those into them
+// that were kept. It reports whether there are bins that want the numbers once more.
+func (c *facetCount) spread() bool {
+	if c.edges != nil || c.numbers == 0 || math.IsInf(c.min, 0) || math.IsInf(c.max, 0) {
+		return false
+	}
+	c.edges = binEdges(c.min, c.max, c.opts.Bins)
+	for i, x := range c.kept {
+		c.number(x, c.keptSplits[i], false)
+	}
+	return true
 }
 
 // scalar returns a value by its number in the tally.

@@ -17,7 +17,8 @@ import (
 // statsFile holds the statistics.
 const statsFile = "stats.json"
 
-// Statistic is a table of numbers about the dataset, kept in stats.json. Nothing keeps it up to date with the rows.
+// Statistic is a table of numbers about the dataset, kept in stats.json. Nothing keeps it up to date with the rows; [Dataset.UpdateStatistics] brings
+// those that it computes up to date.
 type Statistic struct {
 	Name string
 
@@ -46,26 +47,38 @@ func (d *Dataset) Statistics() ([]Statistic, error) {
 // values of other types than numbers and strings, are ErrSchema.
 func (d *Dataset) SaveStatistic(ctx context.Context, s Statistic) error {
 	return d.exclusively(ctx, "save statistic", "", func(*meta) error {
-		fail := func(err error) error { return &Error{Field: statsFile, Err: err} }
+		return replaceStatistics(d.path, []Statistic{s}, nil)
+	})
+}
+
+// replaceStatistics stores statistics after the others, and removes those of their names and of some other names. The
+// lock of the dataset is held.
+func replaceStatistics(path string, put []Statistic, remove []string) error {
+	fail := func(err error) error { return &Error{Field: statsFile, Err: err} }
+	raws, list, err := readStatistics(path)
+	if err != nil {
+		return fail(err)
+	}
+	gone := set(remove...)
+	var encoded []json.RawMessage
+	for _, s := range put {
 		raw, err := encodeStatistic(s)
 		if err != nil {
 			return fail(err)
 		}
-		raws, list, err := readStatistics(d.path)
-		if err != nil {
-			return fail(err)
+		encoded = append(encoded, raw)
+		gone[s.Name] = true
+	}
+	kept := []json.RawMessage{}
+	for i, old := range list {
+		if !gone[old.Name] {
+			kept = append(kept, raws[i])
 		}
-		kept := []json.RawMessage{}
-		for i, old := range list {
-			if old.Name != s.Name {
-				kept = append(kept, raws[i])
-			}
-		}
-		if err := writeFile(filepath.Join(d.path, statsFile), fileJSON(rawList(append(kept, raw)))); err != nil {
-			return fail(fileError(err))
-		}
-		return nil
-	})
+	}
+	if err := writeFile(filepath.Join(path, statsFile), fileJSON(rawList(append(kept, encoded...)))); err != nil {
+		return fail(fileError(err))
+	}
+	return nil
 }
 
 func encodeStatistic(s Statistic) (json.RawMessage, error) {
