@@ -659,6 +659,13 @@ func (b *build) publishRows(ctx context.Context) (*Dataset, error) {
 			if err != nil {
 				return &Error{Table: l.table, Err: err}
 			}
+			// Columns may have changed since the build began.
+			now, _ := s.meta.Load().schema.Class(l.table)
+			if made, _ := b.schema.Class(l.table); made != nil && now != nil {
+				if err := sameColumns(made, now); err != nil {
+					return &Error{Table: l.table, Err: err}
+				}
+			}
 			m.Tables = append(m.Tables, addedTable{l.table, l.rows, version})
 		}
 		text, err := json.Marshal(m)

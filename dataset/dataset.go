@@ -69,6 +69,7 @@ type state struct {
 	cache rowCache
 
 	meta  atomic.Pointer[meta]
+	known atomic.Pointer[fs.FileInfo] // schema.json as meta has it
 	write writer
 }
 
@@ -114,6 +115,7 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 	}
 	m := &meta{info: info}
 	if layout == ItemLayout {
+		s.known.Store(schemaFile(path))
 		if m.schema, err = readSchema(path); err != nil {
 			return nil, at(op, "", err)
 		}
@@ -140,7 +142,13 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		}
 	}
 	s.meta.Store(m)
-	if !s.readOnly && (s.unfinished() || s.unfinishedBuilds()) {
+	if s.readOnly {
+		if err := s.foreseeColumns(ctx); err != nil {
+			d.Close()
+			return nil, at(op, "", err)
+		}
+	}
+	if !s.readOnly && (s.unfinished() || s.unfinishedBuilds() || s.unfinishedColumns()) {
 		// Where nothing can be written, what is half done stays so, and is no reason not to read.
 		err := s.locked(ctx, func() error { return nil })
 		if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
@@ -219,6 +227,7 @@ func (d *Dataset) Version(ctx context.Context, table string) (uint64, error) {
 
 // class returns the class of a declared table.
 func (d *Dataset) class(op, table string) (*schema.Class, error) {
+	d.follow()
 	m := d.meta.Load()
 	if m.schema != nil {
 		if class, ok := m.schema.Class(table); ok {
@@ -247,6 +256,7 @@ type view struct {
 // read runs a function that takes hold of what it reads: it starts queries on tables of the view, which may be read to
 // their end after it has returned. It must not wait for anything else.
 func (d *Dataset) read(ctx context.Context, op string, take func(v *view) error) error {
+	d.follow()
 	d.view.RLock()
 	defer d.view.RUnlock()
 	return take(&view{d, op, map[string]*lance.Table{}})

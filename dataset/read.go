@@ -253,6 +253,7 @@ type form struct {
 
 // form returns how a table's rows are read into slices of a type. Error: that of a type that does not fit.
 func (d *Dataset) form(table string, elem reflect.Type) (*form, error) {
+	d.follow()
 	var class *schema.Class
 	if m := d.meta.Load(); m.schema != nil {
 		var ok bool

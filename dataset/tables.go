@@ -28,6 +28,9 @@ func (d *Dataset) exclusively(ctx context.Context, op, table string, change func
 		return at(op, table, err)
 	}
 	defer unlock()
+	if err := d.settle(ctx); err != nil {
+		return at(op, table, err)
+	}
 	m := *d.meta.Load()
 	return wrap(op, table, change(&m))
 }
@@ -39,7 +42,7 @@ func (d *Dataset) exclusively(ctx context.Context, op, table string, change func
 // that is taken, that has capitals or that Lance refuses, and a class of items or of sources are ErrSchema.
 //
 // Rows in db/NAME.lance that no schema declares, as a crash of [Dataset.DropTable] leaves them, are ErrExists. Handles
-// of other processes see the table when they open the dataset again.
+// of other processes see the table at their next call.
 func (d *Dataset) CreateTable(ctx context.Context, name string, class any, relation schema.SchemaRelation) error {
 	const op = "create table"
 	c, ok := class.(*schema.Class)
@@ -119,8 +122,7 @@ func (s *state) clearOrphan(ctx context.Context, name string) error {
 // ErrSchema, one that is not declared is ErrNotFound.
 //
 // Rows of other tables that refer to its rows are left alone, so their references lead nowhere. Reads of the table that
-// are running may end with an error. Handles of other processes see the table as declared until they open the dataset
-// again.
+// are running may end with an error.
 func (d *Dataset) DropTable(ctx context.Context, name string) error {
 	const op = "drop table"
 	if name == schema.ItemTable || name == schema.SourceTable {

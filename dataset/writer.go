@@ -226,6 +226,9 @@ func (s *state) locked(ctx context.Context, do func() error) error {
 		return err
 	}
 	defer unlock()
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
@@ -493,6 +496,12 @@ func (s *state) writeTable(ctx context.Context, name string) (*lance.Table, erro
 func (a *attempt) load(ctx context.Context, group []*request) error {
 	ids := map[string]map[string]bool{}
 	for _, r := range group {
+		if r.err != nil || r.result != nil {
+			continue // settled in an earlier attempt
+		}
+		if r.err = a.checkClasses(r); r.err != nil {
+			continue
+		}
 		if r.items != nil {
 			if err := a.expand(ctx, r); err != nil {
 				return err
@@ -528,6 +537,26 @@ func (a *attempt) load(ctx context.Context, group []*request) error {
 		for id := range ids[name] {
 			seen.exist[id] = seen.before[id] != nil
 		}
+	}
+	return nil
+}
+
+// checkClasses refuses rows that were made before columns of their table changed: once in the log, they could not be
+// stored any more.
+func (a *attempt) checkClasses(r *request) error {
+	for i := range r.steps {
+		step := &r.steps[i]
+		class, ok := a.m.schema.Class(step.table)
+		if !ok {
+			return at(r.op, step.table, a.m.noTable())
+		}
+		if class == step.class {
+			continue
+		}
+		if step.op != opDelete && !slices.Equal(class.Fields, step.class.Fields) {
+			return r.errorAt(step.table, step.id, "", &kindError{ErrConflict, "the columns of the table changed meanwhile", nil})
+		}
+		step.class = class
 	}
 	return nil
 }

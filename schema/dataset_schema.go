@@ -33,7 +33,7 @@ func (r SchemaRelation) Inverse() SchemaRelation {
 // not listed; [DatasetSchema.Class] knows it all the same.
 //
 // A DatasetSchema is safe for concurrent use as long as nobody calls [DatasetSchema.Add],
-// [DatasetSchema.Remove] or UnmarshalJSON.
+// [DatasetSchema.Remove], [DatasetSchema.SetClass] or UnmarshalJSON.
 type DatasetSchema struct {
 	tables    []table
 	relations []link
@@ -192,6 +192,23 @@ func (s *DatasetSchema) Remove(name string) error {
 	s.tables = slices.Delete(s.tables, i, i+1)
 	s.relations = slices.DeleteFunc(s.relations, func(l link) bool { return l.from == name || l.to == name })
 	s.regroup()
+	return nil
+}
+
+// SetClass gives a table, which may be "item", another class of the same base, as a table has whose own columns changed.
+// It refuses a name that is no table and "source"; then the schema is unchanged. Error: [Error].
+func (s *DatasetSchema) SetClass(name string, class *Class) error {
+	i := s.tableIndex(name)
+	if i < 0 {
+		return inTable(name, broken("", nil, "want the name of a table"))
+	}
+	if err := class.Validate(); err != nil {
+		return inTable(name, err)
+	}
+	if base := s.tables[i].class.Base; class.Base != base {
+		return inTable(name, broken("base_schema", class.Base, "want %s, as it was", base))
+	}
+	s.tables[i].class = class
 	return nil
 }
 
