@@ -376,7 +376,9 @@ func TestColumnsCrash(t *testing.T) {
 		},
 		"rename": func(ctx context.Context, ds *Dataset) error { return ds.RenameColumn(ctx, "stalls", "kind", "sort") },
 		"drop":   func(ctx context.Context, ds *Dataset) error { return ds.DropColumns(ctx, "stalls", "kind", "tags") },
-		"retype": func(ctx context.Context, ds *Dataset) error { return ds.RetypeColumn(ctx, "stalls", "seats", f("str"), "") },
+		"retype": func(ctx context.Context, ds *Dataset) error {
+			return ds.RetypeColumn(ctx, "stalls", "seats", f("str"), "")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()

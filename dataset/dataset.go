@@ -115,7 +115,7 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 	}
 	m := &meta{info: info}
 	if layout == ItemLayout {
-		s.known.Store(schemaFile(path))
+		s.known.Store(schemaFile(path)) // not where the schema is another file
 		if m.schema, err = readSchema(path); err != nil {
 			return nil, at(op, "", err)
 		}
