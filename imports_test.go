@@ -19,6 +19,8 @@ var level = map[string]int{
 	"internal/rowcodec":   3,
 	"internal/imaging":    1,
 	"internal/lance/lib":  1,
+	"internal/tokenize":   1,
+	"internal/fetched":    1,
 	"internal/lance":      2,
 	"internal/lance/":     3,
 	"dataset":             4,
