@@ -20,7 +20,7 @@ var (
 	// ErrModelNotFound: the provider has no model of that name.
 	ErrModelNotFound = errors.New("model not found")
 	// ErrTaskNotSupported: the provider or the model cannot do that. It also matches [errors.ErrUnsupported].
-	ErrTaskNotSupported = fmt.Errorf("task %w", errors.ErrUnsupported)
+	ErrTaskNotSupported error = &kindError{errors.ErrUnsupported, "task not supported"}
 	// ErrInvalidRequest: the request makes no sense, such as a point outside of the picture, or a file that is none.
 	ErrInvalidRequest = errors.New("invalid request")
 	// ErrInvalidResponse: the provider answered what makes no sense.
