@@ -24,7 +24,9 @@ var level = map[string]int{
 	"internal/lance":      2,
 	"internal/lance/":     3,
 	"dataset":             4,
-	"dataset/":            5, // one package for each exchange format
+	"dataset/exchange":    5, // what the exchange formats share
+	"dataset/":            6, // one package for each exchange format
+	"dataset/formats":     7, // lists them
 	"search":              5,
 	"inference":           6, // stands beside the datasets: see below
 	"inference/internal/": 7,

@@ -204,17 +204,23 @@ func (b *build) openStage(ctx context.Context) (err error) {
 		b.stage, err = newStage(ctx, parent)
 		return err
 	}
+	b.stage, err = lockNamedStage(parent, b.opts.Resume)
+	return err
+}
+
+// lockNamedStage opens the stage of a build with a name, and makes it if it is not there.
+func lockNamedStage(parent, build string) (*stage, error) {
 	dir := parent
-	for _, folder := range []string{privateFolder, "staging", b.opts.Resume} {
+	for _, folder := range []string{privateFolder, "staging", build} {
 		dir = filepath.Join(dir, folder)
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return stagingError(err)
+			return nil, stagingError(err)
 		}
 	}
 	name := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return stagingError(err)
+		return nil, stagingError(err)
 	}
 	if err = flock(f, true, false); err == nil && !sameFile(f, name) {
 		err = errLocked // another one has just ended
@@ -222,11 +228,39 @@ func (b *build) openStage(ctx context.Context) (err error) {
 	if err != nil {
 		f.Close()
 		if err == errLocked {
-			return &kindError{ErrConflict, fmt.Sprintf("the build %q is running", b.opts.Resume), nil}
+			return nil, &kindError{ErrConflict, fmt.Sprintf("the build %q is running", build), nil}
 		}
-		return stagingError(err)
+		return nil, stagingError(err)
 	}
-	b.stage = &stage{dir, f}
+	return &stage{dir, f}, nil
+}
+
+// DiscardBuild gives up a build with a name that did not end well, see [BuildOptions.Resume]: it removes what the build
+// had written. path and mode are those of the build. One that is not there is no error; one that is running is
+// ErrConflict.
+func DiscardBuild(path string, mode BuildMode, name string) error {
+	op := "discard the build of " + path
+	if err := checkFolderName(name); err != nil {
+		return at(op, "", err)
+	}
+	target, err := filepath.Abs(path)
+	if err != nil {
+		return at(op, "", err)
+	}
+	parent := filepath.Dir(target)
+	if mode == BuildAdd {
+		parent = target
+	}
+	if !exists(parent, filepath.Join(privateFolder, "staging", name)) {
+		return nil
+	}
+	s, err := lockNamedStage(parent, name)
+	if err == nil {
+		err = s.close()
+	}
+	if err != nil {
+		return at(op, "", err)
+	}
 	return nil
 }
 

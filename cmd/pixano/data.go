@@ -21,7 +21,7 @@ import (
 )
 
 func dataCommand() *cobra.Command {
-	return group("data", "List, show and search datasets", listCommand(), showCommand(), searchCommand())
+	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand())
 }
 
 func listCommand() *cobra.Command {
