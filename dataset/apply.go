@@ -357,7 +357,7 @@ func (a *attempt) bulk(ctx context.Context, r *request) error {
 		return at(r.op, table, err)
 	}
 	fault("appended")
-	e := &entry{Time: time.Now().UTC(), Bulk: &bulkLoad{r.author, r.key, table, int64(len(r.steps)), res.Version}}
+	e := &entry{Time: time.Now().UTC(), Outside: a.outside, Bulk: &bulkLoad{r.author, r.key, table, int64(len(r.steps)), res.Version}}
 	if err := log.append(e, e.Time); err != nil {
 		return at(r.op, table, fmt.Errorf("the rows are stored, but the change log has no note of them: %w", err))
 	}
@@ -365,6 +365,7 @@ func (a *attempt) bulk(ctx context.Context, r *request) error {
 		return at(r.op, table, err)
 	}
 	s.write.since++
+	s.write.known[table] = res.Version // the successor of what was looked at
 	r.result = &Result{Number: e.Number, Time: a.now}
 	for _, step := range r.steps {
 		created, updated, _ := schema.Times(step.row)
@@ -402,6 +403,7 @@ func (s *state) recover(ctx context.Context) error {
 			return &Error{Op: "open", Field: logFolder, Err: fileError(err)}
 		}
 		w.log, w.tables = log, map[string]*lance.Table{}
+		w.known = readKnown(s.path)
 	}
 	log := w.log
 	if err := log.catchUp(time.Now()); err != nil {
@@ -506,7 +508,7 @@ func (s *state) redo(ctx context.Context, e *entry, touched map[string]bool) err
 	decode := func(p *tablePlan, op *loggedOp) (any, error) {
 		row, err := schema.NewDynamic(p.class)
 		if err == nil {
-			err = schema.DecodeJSON(op.After, row)
+			err = schema.DecodeStoredJSON(op.After, row)
 		}
 		if err != nil {
 			return nil, &Error{Table: op.Table, ID: op.ID, Err: err}
@@ -639,31 +641,4 @@ func (s *state) unfinished() bool {
 	}
 	state := l.readState()
 	return state.Applied != state.Last || state.Segment != last || state.Size != st.Size() || state.Synced != state.Applied && state.Boot != bootID()
-}
-
-// Optimize joins small files, drops deleted rows and removes old versions of all tables: those older than ten minutes
-// that are not among the newest twenty. It may run beside reads and writes.
-func (d *Dataset) Optimize(ctx context.Context) error {
-	if d.readOnly {
-		return at("optimize", "", ErrReadOnly)
-	}
-	for _, table := range d.Tables() {
-		err := d.locked(ctx, func() error {
-			t, err := d.writeTable(ctx, table.Name)
-			if err != nil {
-				return err
-			}
-			if _, err := t.CheckoutLatest(ctx); err != nil {
-				return err
-			}
-			_, err = t.Optimize(ctx, lance.OptimizeOptions{
-				Compact: &lance.Compact{}, Prune: &lance.Prune{OlderThan: new(10 * time.Minute), KeepVersions: new(20)},
-			}, &lance.WriteOptions{Properties: d.property(d.write.log.last, stepDelete)})
-			return err
-		})
-		if err != nil {
-			return at("optimize", table.Name, err)
-		}
-	}
-	return nil
 }

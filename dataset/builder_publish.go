@@ -739,7 +739,7 @@ func (b *build) publishRows(ctx context.Context) (*Dataset, error) {
 		return nil, err
 	}
 	if b.opts.CompactAtEnd {
-		if err := b.old.Optimize(ctx); err != nil {
+		if _, err := b.old.Optimize(ctx); err != nil {
 			return nil, fmt.Errorf("the rows are added, but small files were not joined: %w", err)
 		}
 	}

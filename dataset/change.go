@@ -64,7 +64,8 @@ func (c Change) If(updatedAt time.Time) Change {
 
 // Result says what a change set did.
 type Result struct {
-	Number   uint64    // of the entry in the change log; change sets applied together share one
+	Number   uint64    // of the entry in the change log; change sets applied together share one; 0: nothing was to be done
+	Set      int       // the place among those
 	Time     time.Time // when, by the local wall clock
 	Replayed bool      // it was applied before, under the same key
 	Rows     []RowResult

@@ -261,7 +261,7 @@ func (c *crashChild) run(ctx context.Context) error {
 		}
 		fmt.Println("ack", n)
 		if n%20 == 19 {
-			if err := ds.Optimize(ctx); err != nil {
+			if _, err := ds.Optimize(ctx); err != nil {
 				return err
 			}
 		}

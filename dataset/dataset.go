@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -35,6 +36,9 @@ type Options struct {
 
 	// ReadOnly refuses every change with ErrReadOnly, and leaves changes that a crashed process began unfinished.
 	ReadOnly bool
+
+	// Snapshot opens the dataset as it was at the snapshot of this name, for reading only. "": the present.
+	Snapshot string
 }
 
 // Dataset is an open dataset. It is safe for concurrent use.
@@ -49,6 +53,7 @@ type Dataset struct {
 // state is what all handles of one open dataset share.
 type state struct {
 	path     string
+	files    string  // the directory of the JSON files: path, or that of a snapshot
 	opts     Options // as given
 	media    string
 	layout   Layout
@@ -67,6 +72,8 @@ type state struct {
 	closed  bool
 
 	cache rowCache
+
+	snapshot *Snapshot // that is read instead of the present; nil: none
 
 	meta  atomic.Pointer[meta]
 	known atomic.Pointer[fs.FileInfo] // schema.json as meta has it
@@ -102,7 +109,16 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		opts = &Options{}
 	}
 	op := "open " + path
-	info, layout, err := readInfo(path)
+	files := path // where the JSON files are
+	var snap *Snapshot
+	if opts.Snapshot != "" {
+		var err error
+		if snap, err = readSnapshot(path, opts.Snapshot); err != nil {
+			return nil, at(op, "", err)
+		}
+		files = snapshotDir(path, opts.Snapshot)
+	}
+	info, layout, err := readInfo(files)
 	if err != nil {
 		return nil, at(op, "", err)
 	}
@@ -110,17 +126,17 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		return nil, at(op, "", err)
 	}
 	s := &state{
-		path: path, opts: *opts, media: cmp.Or(opts.MediaDir, filepath.Join(path, "media")), layout: layout,
-		readOnly: opts.ReadOnly || layout != ItemLayout, now: schema.Now, open: map[string]*lance.Table{},
+		path: path, files: files, snapshot: snap, opts: *opts, media: cmp.Or(opts.MediaDir, filepath.Join(path, "media")), layout: layout,
+		readOnly: opts.ReadOnly || layout != ItemLayout || snap != nil, now: schema.Now, open: map[string]*lance.Table{},
 	}
 	m := &meta{info: info}
 	if layout == ItemLayout {
-		s.known.Store(schemaFile(path)) // not where the schema is another file
-		if m.schema, err = readSchema(path); err != nil {
+		s.known.Store(schemaFile(files)) // not where the schema is another file
+		if m.schema, err = readSchema(files); err != nil {
 			return nil, at(op, "", err)
 		}
 		m.tables = declaredTables(m.schema)
-		if m.constraints, err = readConstraints(path); err != nil {
+		if m.constraints, err = readConstraints(files); err != nil {
 			return nil, at(op, "", err)
 		}
 	} else if !anyLayout {
@@ -271,7 +287,7 @@ func (v *view) table(ctx context.Context, name string) (*lance.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !isNew && !v.d.applying {
+	if !isNew && !v.d.applying && v.d.snapshot == nil {
 		if _, err := t.CheckoutLatest(ctx); err != nil {
 			return nil, at(v.op, name, err)
 		}
@@ -322,7 +338,15 @@ func (s *state) openTable(ctx context.Context, op, name string) (*lance.Table, e
 		}
 		return nil, at(op, name, m.noTable())
 	}
-	t, err := s.db.OpenTable(ctx, name, nil)
+	var version *lance.OpenOptions
+	if s.snapshot != nil {
+		of, ok := s.snapshot.Tables[name]
+		if !ok {
+			return nil, at(op, name, &kindError{ErrNotFound, fmt.Sprintf("the snapshot %q has no such table", s.snapshot.Name), fs.ErrNotExist})
+		}
+		version = &lance.OpenOptions{Version: of.Version}
+	}
+	t, err := s.db.OpenTable(ctx, name, version)
 	if errors.Is(err, ErrNotFound) {
 		if exists(s.path, folder) {
 			return nil, at(op, name, &kindError{ErrCorrupt, folder + " holds no readable version of the table", err})

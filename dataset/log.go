@@ -36,18 +36,21 @@ const (
 
 // entry is what one group of change sets does, as a line of the log.
 type entry struct {
-	Number uint64      `json:"number"` // dense, from 1
-	Time   time.Time   `json:"time"`   // the clock of its writer, in UTC
-	Sets   []loggedSet `json:"sets,omitempty"`
-	Bulk   *bulkLoad   `json:"bulk,omitempty"`
-	Void   uint64      `json:"void,omitempty"` // the entry that was given up before any of it was done
+	Number  uint64          `json:"number"`            // dense, from 1
+	Time    time.Time       `json:"time"`              // the clock of its writer, in UTC
+	Outside []outsideCommit `json:"outside,omitempty"` // what was found in the tables when it was checked
+	Sets    []loggedSet     `json:"sets,omitempty"`
+	Bulk    *bulkLoad       `json:"bulk,omitempty"`
+	Void    uint64          `json:"void,omitempty"` // the entry that was given up before any of it was done
 }
 
 // loggedSet is a change set of an entry.
 type loggedSet struct {
-	Author string     `json:"author,omitempty"`
-	Key    string     `json:"key,omitempty"`
-	Rows   []loggedOp `json:"rows"`
+	Author   string     `json:"author,omitempty"`
+	Key      string     `json:"key,omitempty"`
+	Reverts  string     `json:"reverts,omitempty"`  // the change set that it undoes
+	Restores string     `json:"restores,omitempty"` // the snapshot that it brings back
+	Rows     []loggedOp `json:"rows"`
 }
 
 // loggedOp is what a change set made of one row.
@@ -66,6 +69,14 @@ type bulkLoad struct {
 	Table   string `json:"table"`
 	Rows    int64  `json:"rows"`
 	Version uint64 `json:"version"` // of the table that has them
+}
+
+// outsideCommit is a commit to a table that did not come through a log.
+type outsideCommit struct {
+	Table     string    `json:"table"`
+	Version   uint64    `json:"version"`
+	Time      time.Time `json:"time"` // of the commit, in UTC
+	Operation string    `json:"operation"`
 }
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
@@ -99,7 +110,10 @@ func parseEntry(line []byte, e *entry) error {
 	if err != nil || binary.BigEndian.Uint32(sum) != crc32.Checksum(text, crcTable) {
 		return errTorn
 	}
-	return json.Unmarshal(text, e)
+	if json.Unmarshal(text, e) != nil {
+		return errTorn
+	}
+	return nil
 }
 
 // changeLog is this process's hold of the log. Its methods are called with the dataset's lock held.
@@ -274,6 +288,17 @@ func (l *changeLog) corrupt(what string) error {
 // readEntries calls f for each entry with the length of its line. The error of a damaged line is errTorn at the end, and
 // errDamaged before others.
 func readEntries(r io.Reader, f func(e *entry, length int64) error) error {
+	return readLines(r, func(line []byte) error {
+		e := new(entry)
+		if err := parseEntry(line, e); err != nil {
+			return err
+		}
+		return f(e, int64(len(line)))
+	})
+}
+
+// readLines calls f for each line, which f must not keep. Where f finds it damaged, the error is as in readEntries.
+func readLines(r io.Reader, f func(line []byte) error) error {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -283,14 +308,13 @@ func readEntries(r io.Reader, f func(e *entry, length int64) error) error {
 		if err != nil && err != io.EOF {
 			return err
 		}
-		e := new(entry)
-		if err := parseEntry(line, e); err != nil {
+		switch err := f(line); {
+		case err == errTorn:
 			if _, more := in.Peek(1); more == nil {
 				return errDamaged
 			}
 			return errTorn
-		}
-		if err := f(e, int64(len(line))); err != nil {
+		case err != nil:
 			return err
 		}
 	}

@@ -460,7 +460,7 @@ func TestModel(t *testing.T) {
 				case n < 96:
 					m.deleteItems(ctx)
 				case n < 98:
-					if err := m.ds.Optimize(ctx); err != nil {
+					if _, err := m.ds.Optimize(ctx); err != nil {
 						m.fail("%v", err)
 					}
 				default:

@@ -36,7 +36,7 @@ type Statistic struct {
 // Statistics reads the statistics, in the order of stats.json. A missing file has none; one that cannot be understood is
 // ErrSchema.
 func (d *Dataset) Statistics() ([]Statistic, error) {
-	_, list, err := readStatistics(d.path)
+	_, list, err := readStatistics(d.files)
 	if err != nil {
 		return nil, &Error{Op: "read statistics", Field: statsFile, Err: err}
 	}

@@ -119,7 +119,7 @@ func (s *state) clearOrphan(ctx context.Context, name string) error {
 }
 
 // DropTable removes a table with its rows, its relations and its value constraints. The tables "item" and "source" are
-// ErrSchema, one that is not declared is ErrNotFound.
+// ErrSchema, one that is not declared is ErrNotFound, one that a snapshot holds rows of is ErrConflict.
 //
 // Rows of other tables that refer to its rows are left alone, so their references lead nowhere. Reads of the table that
 // are running may end with an error.
@@ -136,6 +136,9 @@ func (d *Dataset) DropTable(ctx context.Context, name string) error {
 		m.schema, m.tables = s, declaredTables(s)
 		if _, ok := s.Class(name); !ok {
 			return m.noTable()
+		}
+		if err := d.inSnapshots(name); err != nil {
+			return err
 		}
 		if s, err = withoutTable(s, name); err != nil {
 			return err

@@ -41,6 +41,7 @@ type writer struct {
 	// What follows belongs to whoever holds the dataset's lock.
 	log    *changeLog
 	tables map[string]*lance.Table // handles for writes, which move on their own
+	known  map[string]uint64       // by table: a version up to which the history knows of all commits
 	since  int                     // entries since the last checkpoint
 	looked bool                    // whether the machine was started anew since the log was written
 }
@@ -55,6 +56,11 @@ type request struct {
 	checks Checks
 	steps  []step
 
+	// prepare, if not nil, finds the steps by what is in the tables.
+	prepare  func(ctx context.Context, a *attempt, r *request) error
+	reverts  string // the change set that this one undoes
+	restores string // the snapshot that this one brings back
+
 	done     chan struct{}
 	result   *Result
 	err      error
@@ -68,6 +74,7 @@ type step struct {
 	class *schema.Class
 	given
 	when *time.Time
+	back bool // a row that was there before: it gets its time of creation back
 }
 
 // submit checks what can be checked without looking at the tables, hands the change set to the writer, and waits.
@@ -99,7 +106,7 @@ func (d *Dataset) submit(ctx context.Context, r *request, changes []Change) (*Re
 			r.steps = append(r.steps, step{op: c.op, table: c.table, class: class, given: row, when: c.when})
 		}
 	}
-	if len(r.steps) == 0 && r.key == "" {
+	if len(r.steps) == 0 && r.key == "" && r.prepare == nil {
 		return &Result{Time: d.now()}, ctx.Err()
 	}
 	if err := ctx.Err(); err != nil {
@@ -189,9 +196,9 @@ func (w *writer) run(s *state) {
 }
 
 // alone reports whether a request shares no entry with others: its rows are not logged one by one, or they are stored
-// whatever is there, so that others of its group would not see them.
+// whatever is there, so that others of its group would not see them, or they depend on what is in the tables.
 func (r *request) alone() bool {
-	return r.bulk() || slices.ContainsFunc(r.steps, func(s step) bool { return s.op == opAppend })
+	return r.prepare != nil || r.bulk() || slices.ContainsFunc(r.steps, func(s step) bool { return s.op == opAppend })
 }
 
 // close waits for what is being applied, makes it safe from a power cut, and gives the handles back.
@@ -226,16 +233,21 @@ func (s *state) locked(ctx context.Context, do func() error) error {
 		return err
 	}
 	defer unlock()
+	if err := s.prepareLocked(ctx); err != nil {
+		return err
+	}
+	return do()
+}
+
+// prepareLocked applies all of the log and finishes all builds, with the dataset's lock held.
+func (s *state) prepareLocked(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
-	if err := s.finishBuildsLocked(ctx); err != nil {
-		return err
-	}
-	return do()
+	return s.finishBuildsLocked(ctx)
 }
 
 // process applies the change sets of a group and gives each its result or its error. What it returns is for those that
@@ -300,7 +312,7 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 			continue
 		}
 		a.keys[r.key] = r
-		replayed, err := a.replay(r)
+		replayed, err := a.replay(ctx, r)
 		if replayed || err != nil {
 			r.err = err
 			continue
@@ -324,12 +336,14 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 	}
 	w := &s.write
 	if slices.ContainsFunc(e.Sets, func(set loggedSet) bool { return len(set.Rows) > 0 || set.Key != "" }) {
+		e.Outside = a.outside
 		if err := w.log.append(e, e.Time); err != nil {
 			return fmt.Errorf("change log: %w", err)
 		}
 		fault("logged")
 		s.begin()
-		err := s.applyPlans(ctx, e.Number, a.plans(), true)
+		plans := a.plans()
+		err := s.applyPlans(ctx, e.Number, plans, true)
 		s.end(ctx, a.touched())
 		if errors.Is(err, errAgain) {
 			void := &entry{Time: e.Time, Void: e.Number}
@@ -351,6 +365,7 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 		}
 		fault("noted")
 		w.since++
+		a.noteCommits(plans)
 	}
 	for i, r := range accepted {
 		r.result = e.result(i, schema.Naive(e.Time.Local()))
@@ -385,26 +400,28 @@ func (s *state) end(ctx context.Context, tables []string) {
 
 // result makes the result of a set of an entry.
 func (e *entry) result(set int, now time.Time) *Result {
-	res := &Result{Number: e.Number, Time: now}
+	res := &Result{Number: e.Number, Set: set, Time: now}
 	if e.Bulk != nil {
 		return res
 	}
 	for _, op := range e.Sets[set].Rows {
-		row := RowResult{Table: op.Table, ID: op.ID}
-		switch {
-		case op.After == nil && op.Before == nil:
-			row.Outcome = Missing
-		case op.After == nil:
-			row.Outcome = Deleted
-		case op.Before == nil || op.Append:
-			row.Outcome = Added
-		default:
-			row.Outcome = Updated
-		}
+		row := RowResult{Table: op.Table, ID: op.ID, Outcome: op.outcome()}
 		row.CreatedAt, row.UpdatedAt = times(op.After)
 		res.Rows = append(res.Rows, row)
 	}
 	return res
+}
+
+func (op *loggedOp) outcome() Outcome {
+	switch {
+	case op.After == nil && op.Before == nil:
+		return Missing
+	case op.After == nil:
+		return Deleted
+	case op.Before == nil || op.Append:
+		return Added
+	}
+	return Updated
 }
 
 // times reads the times of a logged row; zero if there is none.
@@ -448,6 +465,7 @@ type attempt struct {
 	state   map[place]*rowNow // of the rows that change
 	order   []place           // of them, by first mention
 	appends map[string][]any  // rows that are added whatever is there
+	outside []outsideCommit   // that were found in the tables
 }
 
 // seenTable is a table at the version that was looked at.
@@ -473,6 +491,11 @@ func (a *attempt) table(ctx context.Context, name string) (*seenTable, error) {
 	if err != nil {
 		return nil, at("", name, err)
 	}
+	outside, err := a.s.outsideCommits(ctx, t, version)
+	if err != nil {
+		return nil, at("", name, err)
+	}
+	a.outside = append(a.outside, outside...)
 	seen := &seenTable{t: t, version: version, before: map[string]*schema.Dynamic{}, exist: map[string]bool{}}
 	a.seen[name] = seen
 	return seen, nil
@@ -505,6 +528,16 @@ func (a *attempt) load(ctx context.Context, group []*request) error {
 		if r.items != nil {
 			if err := a.expand(ctx, r); err != nil {
 				return err
+			}
+		}
+		if r.prepare != nil {
+			r.steps = nil
+			if _, again, err := a.s.keyed(ctx, r.key); err != nil {
+				return err
+			} else if !again {
+				if err := r.prepare(ctx, a, r); err != nil {
+					return err
+				}
 			}
 		}
 		for _, step := range r.steps {
@@ -758,15 +791,12 @@ func (s *state) readIDs(ctx context.Context, t *lance.Table, column string, valu
 }
 
 // replay answers a change set whose key was used before.
-func (a *attempt) replay(r *request) (bool, error) {
-	if r.key == "" {
-		return false, nil
+func (a *attempt) replay(ctx context.Context, r *request) (bool, error) {
+	at, ok, err := a.s.keyed(ctx, r.key)
+	if err != nil || !ok {
+		return false, wrap(r.op, "", err)
 	}
-	at, ok := a.s.write.log.keys[r.key]
-	if !ok {
-		return false, nil
-	}
-	e, err := a.s.write.log.read(at)
+	e, err := a.s.readKeyed(ctx, at)
 	if err != nil {
 		return false, r.errorAt("", "", "", fmt.Errorf("change log: %w", err))
 	}
@@ -778,7 +808,7 @@ func (a *attempt) replay(r *request) (bool, error) {
 // check checks a change set against the state that those before it lead to. If it is accepted, the state is that after
 // it, and what it does is returned.
 func (a *attempt) check(ctx context.Context, r *request) (*loggedSet, error) {
-	set := &loggedSet{Author: r.author, Key: r.key, Rows: make([]loggedOp, 0, len(r.steps))}
+	set := &loggedSet{Author: r.author, Key: r.key, Reverts: r.reverts, Restores: r.restores, Rows: make([]loggedOp, 0, len(r.steps))}
 	after := map[place]*rowNow{}
 	current := func(p place) (*rowNow, error) {
 		if row, ok := after[p]; ok {
@@ -972,9 +1002,12 @@ func (a *attempt) stamp(step *step, now *rowNow) error {
 		if !updated.After(before) {
 			updated = before.Add(time.Microsecond)
 		}
-		if updated.Before(created) {
-			updated = created
-		}
+	}
+	if step.back {
+		created = schema.Naive(step.created)
+	}
+	if updated.Before(created) {
+		updated = created
 	}
 	return schema.SetTimes(step.row, created, updated)
 }

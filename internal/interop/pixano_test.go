@@ -197,7 +197,7 @@ func changeAll(t *testing.T, ds *dataset.Dataset) {
 			t.Errorf("%s: %d rows were replaced, want %d", table.Name, len(res.Updated), len(rows))
 		}
 	}
-	if err := ds.Optimize(t.Context()); err != nil {
+	if _, err := ds.Optimize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -236,7 +236,7 @@ func TestPixanoChangesDatasetMadeHere(t *testing.T) {
 	}})
 	check(err)
 	sameRows(t, "before compaction", readHere(t, ds), runPixano(t, interpreter, "read", dir))
-	check(ds.Optimize(ctx))
+	must(ds.Optimize(ctx))(t)
 
 	there := runPixano(t, interpreter, "change", dir)
 	here := readHere(t, ds) // by the handle that was open all the time

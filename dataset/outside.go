@@ -1,0 +1,143 @@
+package dataset
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"pixano/internal/lance"
+)
+
+// Programs that know nothing of the log, such as Python's, commit to the tables past it. Their commits carry none of our
+// properties. Whoever looks at a table to change it notes those that came since the last look in the entry that
+// follows, before pruning can take them away.
+
+// knownFile holds, by table, a version up to which the history knows of all commits. It is a hint: without it, what was
+// committed since our own last commit counts as new.
+const knownFile = logFolder + "/tables"
+
+func readKnown(dataset string) map[string]uint64 {
+	known := map[string]uint64{}
+	text, err := os.ReadFile(filepath.Join(dataset, filepath.FromSlash(knownFile)))
+	if err != nil || json.Unmarshal(text, &known) != nil {
+		return map[string]uint64{}
+	}
+	return known
+}
+
+func writeKnown(dataset string, known map[string]uint64) error {
+	text, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dataset, filepath.FromSlash(knownFile)), append(text, '\n'))
+}
+
+// rowless are the operations of commits that leave the rows as they are.
+var rowless = []string{"Rewrite", "CreateIndex", "ReserveFragments", "UpdateConfig"}
+
+// outside reports whether a commit changed rows or columns past the log.
+func outside(c lance.Transaction) bool {
+	return !c.Missing && c.Properties[entryProperty] == "" && !slices.Contains(rowless, c.Operation)
+}
+
+// outsideCommits lists the commits to a table up to a version, oldest first, that came past the log and that the history
+// does not know of. It is called with the dataset's lock held.
+func (s *state) outsideCommits(ctx context.Context, t *lance.Table, version uint64) ([]outsideCommit, error) {
+	return outsideSince(ctx, t, version, s.write.known[t.Name()])
+}
+
+// outsideSince lists the commits past the log between two versions. known is the older one; 0: that of our last commit.
+func outsideSince(ctx context.Context, t *lance.Table, version, known uint64) ([]outsideCommit, error) {
+	if version <= known {
+		return nil, nil
+	}
+	var commits []lance.Transaction
+	for count := 4; ; count *= 8 {
+		if known > 0 {
+			count = min(count, int(version-known))
+		}
+		var err error
+		if commits, err = t.Transactions(ctx, version, count); err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(commits, func(c lance.Transaction) bool { return c.Properties[entryProperty] != "" }); i >= 0 && known == 0 {
+			commits = commits[:i]
+			break
+		}
+		if known > 0 && count >= int(version-known) {
+			break
+		}
+		if len(commits) < count {
+			if known == 0 {
+				return nil, nil // never changed from here: all of it is where the history begins
+			}
+			break
+		}
+	}
+	var found []outsideCommit
+	for _, c := range slices.Backward(commits) {
+		if outside(c) {
+			found = append(found, outsideCommit{t.Name(), c.Version, c.Timestamp, c.Operation})
+		}
+	}
+	return found, nil
+}
+
+// noteCommits notes that the history knows of all commits up to those that were looked at, and, where nobody came
+// between, up to our own.
+func (a *attempt) noteCommits(plans map[string]*tablePlan) {
+	known := a.s.write.known
+	for name, seen := range a.seen {
+		known[name] = max(known[name], seen.version)
+		p := plans[name]
+		if p == nil {
+			continue
+		}
+		steps := uint64(0)
+		for _, rows := range []int{len(p.appends), len(p.puts), len(p.deletes)} {
+			if rows > 0 {
+				steps++
+			}
+		}
+		if p.version == seen.version+steps {
+			known[name] = max(known[name], p.version)
+		}
+	}
+}
+
+// noteOutside notes what others committed since the last look in an entry of its own, and keeps how far it looked. It is
+// called with the dataset's lock held.
+func (s *state) noteOutside(ctx context.Context, e *entry) error {
+	w := &s.write
+	looked := map[string]uint64{}
+	for _, info := range s.meta.Load().tables {
+		t, err := s.writeTable(ctx, info.Name)
+		if err != nil {
+			continue // a broken table does not hide the others
+		}
+		version, err := t.CheckoutLatest(ctx)
+		if err != nil {
+			continue
+		}
+		found, err := s.outsideCommits(ctx, t, version)
+		if err != nil {
+			return at("look at the commits of", info.Name, err)
+		}
+		e.Outside = append(e.Outside, found...)
+		looked[info.Name] = version
+	}
+	if len(e.Outside) > 0 {
+		if err := w.log.append(e, e.Time); err != nil {
+			return err
+		}
+		if err := w.log.setState(e.Number, w.log.state.Synced); err != nil {
+			return err
+		}
+	}
+	maps.Copy(w.known, looked)
+	return writeKnown(s.path, w.known)
+}
