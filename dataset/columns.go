@@ -215,6 +215,9 @@ func (d *Dataset) changeColumns(ctx context.Context, op, table string, plan func
 		if err := s.SetClass(table, c.class); err != nil {
 			return err
 		}
+		if err := d.noteOutside(ctx); err != nil {
+			return err
+		}
 		// Entries of the log hold rows with the old columns: none of them may have to be redone.
 		if err := d.checkpoint(ctx); err != nil {
 			return err
@@ -233,7 +236,7 @@ func (d *Dataset) changeColumns(ctx context.Context, op, table string, plan func
 		d.end(context.WithoutCancel(ctx), []string{table})
 		switch {
 		case done:
-			return nil
+			return d.knowCommits(context.WithoutCancel(ctx), c.t)
 		case finishErr != nil:
 			return errors.Join(err, finishErr)
 		}

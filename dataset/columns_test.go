@@ -183,7 +183,7 @@ func TestAddColumns(t *testing.T) {
 	if err := ds.Add(ctx, "item", schema.NewItem("old")); !errors.Is(err, ErrSchema) {
 		t.Errorf("a row without the new columns: %v", err)
 	}
-	if err := ds.Optimize(ctx); err != nil {
+	if _, err := ds.Optimize(ctx); err != nil {
 		t.Fatal(err)
 	}
 	var rows []Row

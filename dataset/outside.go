@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"pixano/internal/lance"
 )
@@ -111,8 +112,9 @@ func (a *attempt) noteCommits(plans map[string]*tablePlan) {
 
 // noteOutside notes what others committed since the last look in an entry of its own, and keeps how far it looked. It is
 // called with the dataset's lock held.
-func (s *state) noteOutside(ctx context.Context, e *entry) error {
+func (s *state) noteOutside(ctx context.Context) error {
 	w := &s.write
+	e := &entry{Time: time.Now().UTC()}
 	looked := map[string]uint64{}
 	for _, info := range s.meta.Load().tables {
 		t, err := s.writeTable(ctx, info.Name)
@@ -138,6 +140,20 @@ func (s *state) noteOutside(ctx context.Context, e *entry) error {
 			return err
 		}
 	}
-	maps.Copy(w.known, looked)
+	if changed := !maps.Equal(w.known, looked); !changed {
+		return nil
+	}
+	w.known = looked
 	return writeKnown(s.path, w.known)
+}
+
+// knowCommits notes that the commits to a table up to the newest one are ours, or known. It is called with the dataset's
+// lock held.
+func (s *state) knowCommits(ctx context.Context, t *lance.Table) error {
+	version, err := t.CheckoutLatest(ctx)
+	if err != nil {
+		return err
+	}
+	s.write.known[t.Name()] = version
+	return writeKnown(s.path, s.write.known)
 }

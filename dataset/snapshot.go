@@ -95,7 +95,7 @@ func checkSnapshotName(name string) error {
 
 // takeSnapshot takes a snapshot with the dataset's lock held and all of the log applied.
 func (s *state) takeSnapshot(ctx context.Context, name string, opts SnapshotOptions) (*Snapshot, error) {
-	if err := s.noteOutside(ctx, &entry{Time: time.Now().UTC()}); err != nil {
+	if err := s.noteOutside(ctx); err != nil {
 		return nil, err
 	}
 	snap := &Snapshot{Name: name, Time: time.Now().UTC(), Author: opts.Author, Message: opts.Message, Number: s.write.log.last,
