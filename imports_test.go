@@ -32,6 +32,8 @@ var level = map[string]int{
 	"inference/internal/": 7,
 	"inference/":          8, // one package for each kind of provider
 	"inference/annotate":  9, // joins models and datasets
+	"inference/toyclip":   1,
+	"internal/demo":       6, // datasets to try things with
 	"server/ui":           1,
 	"server":              10,
 	"cmd/pixano":          11,

@@ -71,26 +71,29 @@ func serverRunCommand() *cobra.Command {
 	flags.BoolVar(&o.readOnly, "read-only", false, "refuse changes")
 	flags.BoolVar(&o.open, "open", false, "open the browser")
 	flags.BoolVar(&o.logs, "access-log", false, "log each request")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		opts, err := o.options(cmd, args[0])
-		if err != nil {
-			return err
-		}
-		library, err := dataset.OpenLibrary(o.libraryDir)
-		if err != nil {
-			return err
-		}
-		if err := o.checkAddress(); err != nil {
-			return err
-		}
-		handler, err := server.New(library, opts)
-		if err != nil {
-			return err
-		}
-		defer handler.Close()
-		return o.serve(cmd, handler)
-	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) }
 	return cmd
+}
+
+// run serves a directory until the command's context ends.
+func (o *serverOptions) run(cmd *cobra.Command, dir string) error {
+	opts, err := o.options(cmd, dir)
+	if err != nil {
+		return err
+	}
+	library, err := dataset.OpenLibrary(o.libraryDir)
+	if err != nil {
+		return err
+	}
+	if err := o.checkAddress(); err != nil {
+		return err
+	}
+	handler, err := server.New(library, opts)
+	if err != nil {
+		return err
+	}
+	defer handler.Close()
+	return o.serve(cmd, handler)
 }
 
 // setting is a variable of the environment, which may have PIXANO_ in front.
