@@ -21,7 +21,8 @@ import (
 )
 
 func dataCommand() *cobra.Command {
-	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand())
+	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(),
+		deleteCommand(), renameCommand(), copyCommand(), previewCommand())
 }
 
 func listCommand() *cobra.Command {
