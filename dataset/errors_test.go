@@ -275,16 +275,6 @@ func TestQueryErrors(t *testing.T) {
 		_, err := ds.Count(t.Context(), "item", test.q)
 		wantError(t, err, dataset.ErrQuery, append(test.parts, "count item: ")...)
 	}
-	for table, want := range map[string]string{"image_embedding": "16", "item": "vector"} {
-		_, err = ds.Nearest(t.Context(), table, dataset.VectorQuery{Vector: make([]float32, 3)})
-		wantError(t, err, dataset.ErrQuery, "search "+table+": ", want)
-	}
-	_, err = ds.Nearest(t.Context(), "image_embedding", dataset.VectorQuery{})
-	wantError(t, err, dataset.ErrQuery, "search image_embedding: ")
-	_, err = ds.Nearest(t.Context(), "image_embedding", dataset.VectorQuery{Vector: make([]float32, 16), Metric: "hamming"})
-	wantError(t, err, dataset.ErrQuery, "search image_embedding: ", "hamming")
-	_, err = ds.Nearest(t.Context(), "image_embedding", dataset.VectorQuery{Vector: make([]float32, 16), Limit: -1})
-	wantError(t, err, dataset.ErrQuery, "limit: -1")
 }
 
 func TestEmptyListsSelectNothing(t *testing.T) {
@@ -337,8 +327,6 @@ func TestClosedAndCancelled(t *testing.T) {
 	if !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("%v is no fs.ErrClosed", err)
 	}
-	_, err = ds.Nearest(t.Context(), "image_embedding", dataset.VectorQuery{})
-	wantError(t, err, dataset.ErrClosed, "search image_embedding: closed")
 }
 
 // TestConcurrentReads reads from many goroutines, also while the dataset is closed: each call gives its rows or ErrClosed.
@@ -360,13 +348,6 @@ func TestConcurrentReads(t *testing.T) {
 			n, err := ds.Count(t.Context(), "item", dataset.Query{})
 			if err == nil && n != 24 {
 				err = fmt.Errorf("%d items, want 24", n)
-			}
-			return err
-		},
-		func() error {
-			hits, err := ds.Nearest(t.Context(), "image_embedding", dataset.VectorQuery{Vector: make([]float32, 16), Limit: 3})
-			if err == nil && len(hits) != 3 {
-				err = fmt.Errorf("%d hits, want 3", len(hits))
 			}
 			return err
 		},

@@ -32,33 +32,6 @@ func Example() {
 	// box_021_0 item_021 0.8749
 }
 
-func ExampleDataset_Nearest() {
-	ctx := context.Background()
-	ds, err := dataset.Open(ctx, "../testdata/golden/image_detection", nil)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer ds.Close()
-	for row, err := range ds.Rows(ctx, "image_embedding", dataset.Query{IDs: []string{"emb_003_1"}}) {
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		hits, err := ds.Nearest(ctx, "image_embedding", dataset.VectorQuery{Vector: row.Value("vector").([]float32), ByItem: true, Limit: 2})
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		for _, hit := range hits {
-			fmt.Printf("%s %s %.2f\n", hit.ItemID, hit.ID, hit.Distance)
-		}
-	}
-	// Output:
-	// item_003 emb_003_1 0.00
-	// item_005 emb_005_0 23.62
-}
-
 func ExampleRow() {
 	ctx := context.Background()
 	ds, err := dataset.Open(ctx, "../testdata/golden/image_detection", nil)

@@ -2,7 +2,6 @@ package dataset_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -354,8 +352,6 @@ var deviations = []*deviation{
 	{op: "get_dataset_items", args: `{"limit": 0}`, reason: "a limit of 0 is none", want: allItems},
 	{op: "get_dataset_items", args: `{}`, reason: "a query without conditions selects all", want: allItems},
 	{op: "get_dataset_items", args: `{"ids": ["item_001"], "limit": 1}`, reason: "ids may go with a limit", want: "item_001"},
-	{op: "semantic_search", args: `{"query": "x", "table_name": "toy_embedding", "limit": 2, "skip": 24}`, reason: "a page past the end is empty", want: none},
-	{op: "semantic_search", args: `{"query": "x", "table_name": "toy_embedding", "limit": 0, "skip": 0}`, reason: "a limit of 0 is none"},
 	{op: "delete_records", args: `{"ids": ["rec_5", "nope"]}`, reason: "the record layout is read only"},
 }
 
@@ -417,9 +413,9 @@ func TestGoldenCalls(t *testing.T) {
 		"get_dataset_items":       itemsCall,
 		"find_ids_in_table":       existCall,
 		"resolve_ref":             resolveCall,
-		"vector_query":            vectorCall,
-		"semantic_rank_by_vector": rankCall,
-		"semantic_search":         searchCall,
+		"vector_query":            elsewhere,
+		"semantic_rank_by_vector": elsewhere,
+		"semantic_search":         elsewhere,
 		"check_dataset_integrity": integrityCall,
 		"new_Message":             messageCall,
 		"delete_records":          deleteCall,
@@ -667,62 +663,8 @@ func resolveCall(t *testing.T, ds *dataset.Dataset, call goldenCall) {
 	}
 }
 
-// toyVector is the text embedding of the function "toy-bytes" of the golden datasets.
-func toyVector(text string) []float32 {
-	const scale = 2.0
-	var sums [8]int
-	for i, b := range []byte(text) {
-		sums[i%8] += int(b)
-	}
-	vector := make([]float32, 8)
-	for i, n := range sums {
-		vector[i] = float32(float64(n) / 255 * scale)
-	}
-	return vector
-}
-
-// searchCall searches by a text, whose vector is computed here: package search is where texts become vectors.
-func searchCall(t *testing.T, ds *dataset.Dataset, call goldenCall) {
-	a := args[struct {
-		Query       string
-		Table       string `json:"table_name"`
-		Limit, Skip int
-	}](t, call)
-	hits, err := ds.Nearest(t.Context(), a.Table, dataset.VectorQuery{Vector: toyVector(a.Query), ByItem: true, Limit: a.Limit, Offset: a.Skip})
-	var ids []string
-	for _, hit := range hits {
-		ids = append(ids, hit.ItemID)
-	}
-	if d := deviationOf(call); d != nil {
-		if !d.check(t, ids, err) && len(ids) != 24 {
-			t.Errorf("got %d items, want all 24", len(ids))
-		}
-		return
-	}
-	if call.Raises != nil {
-		wantError(t, err, dataset.ErrQuery) // no vectors there, or vectors of another length
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want struct {
-		IDs       []string  `json:"full_item_ids"`
-		Distances []float64 `json:"full_distances"`
-	}
-	if err := json.Unmarshal(call.Result, &want); err != nil {
-		t.Fatal(err)
-	}
-	if len(hits) != min(a.Limit, len(want.IDs)-a.Skip) {
-		t.Fatalf("got %d hits", len(hits))
-	}
-	for i, hit := range hits {
-		place := slices.Index(want.IDs, hit.ItemID)
-		if place < 0 || !closeTo(hit.Distance, want.Distances[a.Skip+i]) || !closeTo(want.Distances[place], hit.Distance) {
-			t.Errorf("hit %d: got %+v, want %s at %g", a.Skip+i, hit, want.IDs[a.Skip+i], want.Distances[a.Skip+i])
-		}
-	}
-}
+// elsewhere stands for the searches, which the tests of package search make.
+func elsewhere(*testing.T, *dataset.Dataset, goldenCall) {}
 
 // integrityCall looks up every reference of every table: the golden datasets have none that leads nowhere.
 func integrityCall(t *testing.T, ds *dataset.Dataset, call goldenCall) {
@@ -817,84 +759,5 @@ func deleteCall(t *testing.T, ds *dataset.Dataset, call goldenCall) {
 	found, err := ds.Exist(t.Context(), ds.ItemTable(), a.IDs...)
 	if diff := cmp.Diff(map[string]bool{"rec_5": true, "nope": false}, found); diff != "" || err != nil {
 		t.Errorf("records left: %v (-want +got):\n%s", err, diff)
-	}
-}
-
-// closeTo is the tolerance for distances, which are float32 sums in an order of the engine's choice.
-func closeTo(a, b float64) bool { return math.Abs(a-b) <= 1e-4*math.Max(1, math.Abs(b)) }
-
-func vectorCall(t *testing.T, ds *dataset.Dataset, call goldenCall) {
-	var a struct {
-		Table  string
-		Vector []float32
-		Limit  int
-		Metric dataset.Metric
-	}
-	if err := json.Unmarshal(call.Args, &a); err != nil {
-		t.Fatal(err)
-	}
-	var want []struct {
-		ID       string  `json:"id"`
-		ItemID   string  `json:"item_id"`
-		Distance float64 `json:"_distance"`
-	}
-	if err := json.Unmarshal(call.Result, &want); err != nil {
-		t.Fatal(err)
-	}
-	got, err := ds.Nearest(t.Context(), a.Table, dataset.VectorQuery{Vector: a.Vector, Metric: a.Metric, Limit: a.Limit})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != len(want) {
-		t.Fatalf("got %d hits, want %d", len(got), len(want))
-	}
-	for i, w := range want {
-		if got[i].ID != w.ID || got[i].ItemID != w.ItemID || !closeTo(got[i].Distance, w.Distance) {
-			t.Errorf("hit %d: got %+v, want %+v", i, got[i], w)
-		}
-	}
-}
-
-func rankCall(t *testing.T, ds *dataset.Dataset, call goldenCall) {
-	var a struct {
-		Table  string
-		Vector []float32
-	}
-	if err := json.Unmarshal(call.Args, &a); err != nil {
-		t.Fatal(err)
-	}
-	var want struct {
-		IDs       []string  `json:"item_ids"`
-		Distances []float64 `json:"distances"`
-	}
-	if err := json.Unmarshal(call.Result, &want); err != nil {
-		t.Fatal(err)
-	}
-	for _, limit := range []int{0, 1, len(want.IDs) / 2, len(want.IDs), 1000} {
-		got, err := ds.Nearest(t.Context(), a.Table, dataset.VectorQuery{Vector: a.Vector, ByItem: true, Limit: limit})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := len(want.IDs)
-		if limit > 0 {
-			n = min(n, limit)
-		}
-		if len(got) != n {
-			t.Fatalf("limit %d: got %d hits, want %d", limit, len(got), n)
-		}
-		for i, hit := range got {
-			if hit.ItemID != want.IDs[i] || !closeTo(hit.Distance, want.Distances[i]) {
-				t.Errorf("limit %d: hit %d: got %+v, want %s at %s", limit, i, hit, want.IDs[i], strconv.FormatFloat(want.Distances[i], 'g', -1, 64))
-			}
-		}
-	}
-	page, err := ds.Nearest(context.Background(), a.Table, dataset.VectorQuery{Vector: a.Vector, ByItem: true, Limit: 2, Offset: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, hit := range page {
-		if hit.ItemID != want.IDs[i+1] {
-			t.Errorf("offset 1: hit %d: got %s, want %s", i, hit.ItemID, want.IDs[i+1])
-		}
 	}
 }

@@ -76,6 +76,15 @@ func (o *owners) allow(ctx context.Context) (func(item string) bool, error) {
 	if o == nil {
 		return func(string) bool { return true }, nil
 	}
+	sets, err := o.sets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return o.allowed(sets), nil
+}
+
+// sets reads the items that each condition selects.
+func (o *owners) sets(ctx context.Context) ([]map[string]struct{}, error) {
 	defer o.close()
 	sets := make([]map[string]struct{}, len(o.readers))
 	for i, r := range o.readers {
@@ -85,6 +94,11 @@ func (o *owners) allow(ctx context.Context) (func(item string) bool, error) {
 		}
 		sets[i] = set
 	}
+	return sets, nil
+}
+
+// allowed tells the items that all conditions let pass.
+func (o *owners) allowed(sets []map[string]struct{}) func(item string) bool {
 	last, ok := "", false
 	asked := false
 	return func(item string) bool {
@@ -99,7 +113,7 @@ func (o *owners) allow(ctx context.Context) (func(item string) bool, error) {
 			}
 		}
 		return ok
-	}, nil
+	}
 }
 
 // distinctTexts returns the different texts in the only column of a query.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 
@@ -584,152 +583,9 @@ func (d *Dataset) itemColumn(table string) string {
 	return "item_ref.id"
 }
 
-// Metric is a distance between vectors. Smaller is nearer with all of them.
-type Metric = lance.Metric
-
-// The metrics of [VectorQuery].
-const (
-	L2     = lance.L2     // squared Euclidean distance
-	Cosine = lance.Cosine // 1 minus the cosine of the angle
-	Dot    = lance.Dot    // 1 minus the dot product
-)
-
-// VectorQuery asks for the rows whose vectors are nearest to a vector.
-type VectorQuery struct {
-	Vector []float32 `json:"vector"`           // of the dimension of the table's vectors
-	Metric Metric    `json:"metric,omitempty"` // "": L2
-	ByItem bool      `json:"by_item"`          // one hit per item: its nearest row
-	Limit  int       `json:"limit,omitempty"`  // at most so many hits; 0: all
-	Offset int       `json:"offset,omitempty"` // leave out so many first
-}
-
-// Hit is a row found by its vector.
-type Hit struct {
-	ItemID   string  `json:"item_id"` // "" in a table whose rows have no item
-	ID       string  `json:"id"`
-	Distance float64 `json:"distance"` // a float32 value; smaller is nearer
-}
-
-// Nearest returns the rows of an embedding table nearest to a vector, nearest first and at equal distances by item
-// and id. It compares with every row, so the result is exact; rows without a vector are left out.
-//
-// A vector of another dimension, and a table without vectors, is ErrQuery.
-func (d *Dataset) Nearest(ctx context.Context, table string, q VectorQuery) ([]Hit, error) {
-	const op = "search"
-	fail := func(field string, err error) ([]Hit, error) {
-		return nil, &Error{Op: op, Table: table, Field: field, Err: err}
-	}
-	switch {
-	case q.Limit < 0:
-		return fail("limit", queryError(fmt.Errorf("%d: want 0 or more", q.Limit)))
-	case q.Offset < 0:
-		return fail("offset", queryError(fmt.Errorf("%d: want 0 or more", q.Offset)))
-	}
-	var t *lance.Table
-	var schema *arrow.Schema
-	err := d.read(ctx, op, func(v *view) (err error) {
-		if t, err = v.table(ctx, table); err == nil {
-			schema, err = v.columns(ctx, table)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	columns := []string{"id"}
-	item, err := resolve(schema, strings.Split(d.itemColumn(table), "."))
-	if err == nil && item.String() != "id" {
-		columns = append(columns, item.String())
-	}
-	rows, err := t.Count(ctx, "")
-	if err != nil || rows == 0 {
-		return nil, wrap(op, table, err)
-	}
-	// Rows at the same distance as the last one wanted belong to the choice among equals, and rows of items seen before
-	// make no hit: so more rows than wanted are asked for, and twice as many again until they suffice.
-	want := q.Offset + q.Limit
-	for ask := int64(want) + 16; ; ask *= 2 {
-		all := q.Limit == 0 || ask >= rows
-		if all {
-			ask = rows
-		}
-		hits, err := d.nearest(ctx, t, columns, q, int(min(ask, math.MaxInt32)))
-		if err != nil {
-			return nil, wrap(op, table, err)
-		}
-		fewer := len(hits) > want && hits[want].Distance < hits[len(hits)-1].Distance
-		if !all && !fewer {
-			continue
-		}
-		hits = hits[min(q.Offset, len(hits)):]
-		if q.Limit > 0 {
-			hits = hits[:min(q.Limit, len(hits))]
-		}
-		return hits, nil
-	}
-}
-
 func wrap(op, table string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return at(op, table, err)
-}
-
-// nearest returns the hits among the ask nearest rows, sorted.
-func (d *Dataset) nearest(ctx context.Context, t *lance.Table, columns []string, q VectorQuery, ask int) ([]Hit, error) {
-	search := lance.Query{
-		Columns: columns,
-		Limit:   ask,
-		Vector:  &lance.VectorQuery{Vectors: [][]float32{q.Vector}, Metric: q.Metric, Exact: true},
-	}
-	if q.Metric == "" {
-		search.Vector.Metric = L2
-	}
-	var hits []Hit
-	for batch, err := range t.Batches(ctx, search) {
-		if err != nil {
-			return nil, err
-		}
-		rows, err := decodeRows(batch, newRowColumns(batch.Schema().Fields()))
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			distance, ok := row.Value("_distance").(float32)
-			if !ok || math.IsNaN(float64(distance)) {
-				continue
-			}
-			hit := Hit{ID: row.ID(), Distance: float64(distance)}
-			if len(columns) > 1 {
-				hit.ItemID, _ = row.Value(columns[1]).(string)
-			} else if d.itemColumn(t.Name()) == "id" {
-				hit.ItemID = hit.ID
-			}
-			hits = append(hits, hit)
-		}
-	}
-	slices.SortFunc(hits, compareHits)
-	if q.ByItem {
-		seen := map[string]bool{}
-		hits = slices.DeleteFunc(hits, func(h Hit) bool {
-			again := seen[h.ItemID]
-			seen[h.ItemID] = true
-			return again
-		})
-	}
-	return hits, nil
-}
-
-func compareHits(a, b Hit) int {
-	switch {
-	case a.Distance != b.Distance:
-		if a.Distance < b.Distance {
-			return -1
-		}
-		return 1
-	case a.ItemID != b.ItemID:
-		return strings.Compare(a.ItemID, b.ItemID)
-	}
-	return strings.Compare(a.ID, b.ID)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"pixano/internal/lance"
 	"pixano/schema"
 )
 
@@ -86,6 +87,27 @@ func (d *Dataset) CreateTable(ctx context.Context, name string, class any, relat
 		m.schema, m.tables = s, declaredTables(s)
 		d.meta.Store(m)
 		return nil
+	})
+}
+
+// SetTableMetadata replaces the metadata of a table's Arrow schema. For an embedding table it names the function that
+// computes the vectors, see package search.
+func (d *Dataset) SetTableMetadata(ctx context.Context, name string, metadata map[string]string) error {
+	const op = "set metadata of"
+	if _, err := d.class(op, name); err != nil {
+		return err
+	}
+	return d.exclusively(ctx, op, name, func(*meta) error {
+		t, err := d.openTable(ctx, op, name)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		if metadata == nil {
+			metadata = map[string]string{}
+		}
+		_, err = t.SetMetadata(ctx, lance.Metadata{Schema: metadata}, nil)
+		return err
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"pixano/dataset"
 	"pixano/schema"
+	"pixano/search"
 )
 
 func (s *Server) routeBrowser() {
@@ -288,13 +289,13 @@ func (s *Server) semantic(r *http.Request, ds *dataset.Dataset, table, text stri
 	if err != nil {
 		return nil, nil, err
 	}
-	hits, err := ds.Nearest(r.Context(), table, dataset.VectorQuery{Vector: vector, ByItem: true})
+	found, err := search.New(ds, nil).Search(r.Context(), search.Query{Table: table, Vector: vector, Metric: dataset.L2})
 	if err != nil {
 		return nil, nil, err
 	}
-	ids := make([]string, len(hits))
-	distances := make(map[string]float64, len(hits))
-	for i, h := range hits {
+	ids := make([]string, len(found.Hits))
+	distances := make(map[string]float64, len(found.Hits))
+	for i, h := range found.Hits {
 		ids[i] = h.ItemID
 		distances[h.ItemID] = h.Distance
 	}

@@ -10,6 +10,7 @@ import (
 
 	"pixano/dataset"
 	"pixano/schema"
+	"pixano/search"
 )
 
 // maxPage bounds the pages of the additive routes, in items or rows.
@@ -146,9 +147,11 @@ func (s *Server) routeExplore() {
 			if err != nil {
 				return nil, err
 			}
-			hits, err := ds.Nearest(ctx, in.Body.Table, dataset.VectorQuery{Vector: vector, Metric: in.Body.Metric, ByItem: in.Body.ByItem, Limit: in.Body.Limit, Offset: in.Body.Offset})
+			found, err := search.New(ds, nil).Search(ctx, search.Query{
+				Table: in.Body.Table, Vector: vector, Metric: in.Body.Metric, ByRow: !in.Body.ByItem, Limit: in.Body.Limit, Offset: in.Body.Offset,
+			})
 			out := &HitList{}
-			out.Body.Hits = append([]dataset.Hit{}, hits...)
+			out.Body.Hits = found.Hits
 			return out, err
 		})
 	})
@@ -180,27 +183,27 @@ type FacetList struct {
 // HitList is hits, nearest first.
 type HitList struct {
 	Body struct {
-		Hits []dataset.Hit `json:"hits"`
+		Hits []search.Hit `json:"hits"`
 	}
 }
 
 // found returns the ids of all items of a query or a search, the latter with their distances.
-func (s *Server) found(ctx context.Context, ds *dataset.Dataset, q dataset.Query, search *Search) (*idList, map[string]float64, error) {
+func (s *Server) found(ctx context.Context, ds *dataset.Dataset, q dataset.Query, by *Search) (*idList, map[string]float64, error) {
 	all, err := s.items(ctx, ds, q)
-	if err != nil || search == nil {
+	if err != nil || by == nil {
 		return all, nil, err
 	}
-	vector, err := s.vectorOf(ctx, ds, *search)
+	vector, err := s.vectorOf(ctx, ds, *by)
 	if err != nil {
 		return nil, nil, err
 	}
-	hits, err := ds.Nearest(ctx, search.Table, dataset.VectorQuery{Vector: vector, Metric: search.Metric, ByItem: true})
+	found, err := search.New(ds, nil).Search(ctx, search.Query{Table: by.Table, Vector: vector, Metric: by.Metric})
 	if err != nil {
 		return nil, nil, err
 	}
 	var ids []string
 	distances := map[string]float64{}
-	for _, h := range hits {
+	for _, h := range found.Hits {
 		if _, ok := all.place[h.ItemID]; ok {
 			ids = append(ids, h.ItemID)
 			distances[h.ItemID] = h.Distance

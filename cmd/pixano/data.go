@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,10 +17,11 @@ import (
 
 	"pixano/dataset"
 	"pixano/schema"
+	"pixano/search"
 )
 
 func dataCommand() *cobra.Command {
-	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(),
+	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(), indexCommand(),
 		deleteCommand(), renameCommand(), copyCommand(), previewCommand())
 }
 
@@ -207,22 +207,17 @@ func showOverview(ctx context.Context, w io.Writer, ds *dataset.Dataset) error {
 
 // sampleSearch shows the items nearest to the first vector of a table.
 func sampleSearch(ctx context.Context, out *printer, ds *dataset.Dataset, s tableState) error {
-	for row, err := range ds.Rows(ctx, s.Name, dataset.Query{Where: "vector IS NOT NULL", Limit: 1}) {
-		if err != nil {
-			return err
-		}
-		vector, err := vectorOf(row)
-		if err != nil {
-			return err
-		}
-		hits, err := ds.Nearest(ctx, s.Name, dataset.VectorQuery{Vector: vector, ByItem: true, Limit: overviewHits})
-		if err != nil {
-			return err
-		}
-		out.line("")
-		out.heading(fmt.Sprintf("%s: nearest to %s", s.Name, clean(row.ID())))
-		out.hits(hits)
+	ids, err := ds.IDs(ctx, s.Name, dataset.Query{Where: "vector IS NOT NULL", Limit: 1})
+	if err != nil || len(ids) == 0 {
+		return err
 	}
+	found, err := search.New(ds, nil).Search(ctx, search.Query{Table: s.Name, Like: ids[0], Limit: overviewHits})
+	if err != nil {
+		return err
+	}
+	out.line("")
+	out.heading(fmt.Sprintf("%s: nearest to %s", s.Name, clean(ids[0])))
+	out.hits(found.Hits)
 	return nil
 }
 
@@ -353,128 +348,4 @@ func writeRows(ctx context.Context, w io.Writer, ds *dataset.Dataset, o showOpti
 		out.WriteString("\n]\n")
 	}
 	return out.Flush()
-}
-
-func searchCommand() *cobra.Command {
-	var tableName, like, file string
-	var limit int
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "search DATASET --table EMBEDDINGS (--like ROW_ID | --vector FILE)",
-		Short: "Find the items whose vectors are nearest to a vector",
-		Long: "Find the items whose vectors are nearest to that of a row of the same table, or to the vector in a file.\n" +
-			"Every item appears once, with its nearest row; a smaller distance is nearer (squared Euclidean distance). Every\n" +
-			"vector is compared, so the result is exact. With --like, the row itself comes first.\n\n" +
-			"FILE holds the vector as a JSON list of numbers; \"-\" reads it from standard input.",
-		Example: "  pixano data search library/voc --table image_embedding --like emb_007 --limit 20\n" +
-			"  pixano data search library/voc --table image_embedding --vector query.json --json",
-		Args: arguments("DATASET"),
-	}
-	flags := cmd.Flags()
-	flags.StringVar(&tableName, "table", "", "the table that holds the vectors (required)")
-	flags.StringVar(&like, "like", "", "search with the vector of the row of this id")
-	flags.StringVar(&file, "vector", "", "search with the vector in this file")
-	flags.IntVar(&limit, "limit", 10, "find at most so many items; 0 ranks all")
-	flags.BoolVar(&asJSON, "json", false, "write a JSON list of hits with item_id, id (of the row) and distance")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		switch {
-		case tableName == "":
-			return usagef("missing option --table: the table that holds the vectors")
-		case flags.Changed("like") == flags.Changed("vector"):
-			return usagef("want either --like or --vector")
-		case limit < 0:
-			return usagef("--limit %d: want 0 or more", limit)
-		}
-		var vector []float32
-		if flags.Changed("vector") {
-			var err error
-			if vector, err = readVector(cmd.InOrStdin(), file); err != nil {
-				return err
-			}
-		}
-		ds, err := dataset.OpenTables(ctx, args[0], nil)
-		if err != nil {
-			return err
-		}
-		defer ds.Close()
-		if vector == nil {
-			if vector, err = vectorOfRow(ctx, ds, tableName, like); err != nil {
-				return err
-			}
-		}
-		hits, err := ds.Nearest(ctx, tableName, dataset.VectorQuery{Vector: vector, ByItem: true, Limit: limit})
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return writeHits(cmd.OutOrStdout(), hits)
-		}
-		out := newPrinter(cmd.OutOrStdout())
-		out.hits(hits)
-		return out.flush()
-	}
-	return cmd
-}
-
-// readVector reads a JSON list of numbers from a file or, for "-", from standard input.
-func readVector(stdin io.Reader, path string) ([]float32, error) {
-	var raw []byte
-	var err error
-	if path == "-" {
-		path = "standard input"
-		raw, err = io.ReadAll(stdin)
-	} else if err = mustExist(path); err == nil {
-		raw, err = os.ReadFile(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var vector []float32
-	if err := json.Unmarshal(raw, &vector); err != nil || len(vector) == 0 {
-		return nil, fmt.Errorf("%s: want a JSON list of numbers, such as [0.1, -0.2]", path)
-	}
-	return vector, nil
-}
-
-// vectorOfRow returns the vector of the row of an id.
-func vectorOfRow(ctx context.Context, ds *dataset.Dataset, tableName, id string) ([]float32, error) {
-	for row, err := range ds.Rows(ctx, tableName, dataset.Query{IDs: []string{id}, Limit: 1}) {
-		if err != nil {
-			return nil, err
-		}
-		return vectorOf(row)
-	}
-	return nil, fmt.Errorf("search %s: no row has the id %q", tableName, id)
-}
-
-func vectorOf(row dataset.Row) ([]float32, error) {
-	v, ok := row.Lookup("vector")
-	if !ok {
-		return nil, fmt.Errorf("row %q: its table has no column \"vector\": want a table of embeddings", row.ID())
-	}
-	switch v := v.(type) {
-	case nil:
-		return nil, fmt.Errorf("row %q has no vector", row.ID())
-	case []float32:
-		return v, nil
-	case []float64:
-		f := make([]float32, len(v))
-		for i := range v {
-			f[i] = float32(v[i])
-		}
-		return f, nil
-	default:
-		return nil, fmt.Errorf("row %q: its vector is a %T: want floating-point numbers", row.ID(), v)
-	}
-}
-
-func writeHits(w io.Writer, hits []dataset.Hit) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if hits == nil {
-		hits = []dataset.Hit{}
-	}
-	return enc.Encode(hits)
 }

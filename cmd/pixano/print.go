@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"pixano/dataset"
+	"pixano/search"
 )
 
 const none = "–" // what is not there
@@ -50,10 +51,32 @@ func (p *printer) styled(code, s string) string {
 func (p *printer) heading(s string) { p.line(p.styled("1", clean(s))) }
 func (p *printer) dim(s string)     { p.line(p.styled("2", clean(s))) }
 
-func (p *printer) hits(hits []dataset.Hit) {
-	t := table{header: []string{"ITEM", "ROW", "DISTANCE"}, right: []int{2}}
+// hits prints what a search found, with the columns that any of it has a value for.
+func (p *printer) hits(hits []search.Hit) {
+	near := slices.ContainsFunc(hits, func(h search.Hit) bool { return h.VectorRank > 0 })
+	scored := slices.ContainsFunc(hits, func(h search.Hit) bool { return h.WordsRank > 0 })
+	t := table{header: []string{"ITEM", "ROW"}}
+	column := func(name string) {
+		t.right = append(t.right, len(t.header))
+		t.header = append(t.header, name)
+	}
+	if near {
+		column("DISTANCE")
+	}
+	if scored {
+		column("SCORE")
+	}
 	for _, h := range hits {
-		t.add(h.ItemID, h.ID, formatFloat(h.Distance))
+		cells := []string{h.ItemID, h.ID}
+		if near && h.VectorRank > 0 {
+			cells = append(cells, formatFloat(h.Distance))
+		} else if near {
+			cells = append(cells, none)
+		}
+		if scored {
+			cells = append(cells, formatFloat(float64(float32(h.Score))))
+		}
+		t.add(cells...)
 	}
 	p.table(t)
 	if len(hits) == 0 {

@@ -31,6 +31,7 @@ import (
 	"pixano/dataset"
 	"pixano/features"
 	"pixano/schema"
+	"pixano/search"
 )
 
 type benchObject struct {
@@ -383,16 +384,16 @@ func (s *settings) child(ctx context.Context) error {
 			return err
 		}},
 		{"semantic_search_50", s.repeat, func(i int) error {
-			hits, err := ds.Nearest(ctx, "image_embedding", dataset.VectorQuery{Vector: in.queries[i*s.dim : (i+1)*s.dim], ByItem: true, Limit: 50})
+			r, err := search.New(ds, nil).Search(ctx, search.Query{Table: "image_embedding", Vector: in.queries[i*s.dim : (i+1)*s.dim], Limit: 50, Ranking: true})
 			if err != nil {
 				return err
 			}
-			found := make([]string, len(hits))
-			for j, hit := range hits {
-				found[j] = hit.ItemID
+			if len(r.Ranking) != s.items {
+				return fmt.Errorf("%d items are ranked", len(r.Ranking))
 			}
-			var items []benchItem
-			return ds.Items(ctx, &items, dataset.Query{IDs: found})
+			var items []schema.Item
+			_, err = ds.ByID(ctx, "item", &items, r.Ranking[:50]...)
+			return err
 		}},
 		{"add_1000_unchecked", 1, func(int) error {
 			return ds.WithChecks(unchecked).Add(ctx, "bboxes", fresh.boxes[:min(1000, len(fresh.boxes))])
