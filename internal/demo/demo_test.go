@@ -16,6 +16,7 @@ import (
 	"pixano/features"
 	"pixano/inference/toyclip"
 	"pixano/schema"
+	"pixano/search"
 )
 
 func TestCreate(t *testing.T) {
@@ -113,11 +114,11 @@ func TestCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hits, err := streets.Nearest(t.Context(), "image_embedding", dataset.VectorQuery{Vector: night[0], Metric: dataset.Cosine, Limit: 3})
-	if err != nil || len(hits) != 3 {
-		t.Fatal(hits, err)
+	found, err := search.New(streets, nil).Search(t.Context(), search.Query{Table: "image_embedding", Vector: night[0], Metric: dataset.Cosine, Limit: 3})
+	if err != nil || len(found.Hits) != 3 {
+		t.Fatal(found, err)
 	}
-	for _, hit := range hits {
+	for _, hit := range found.Hits {
 		var rows []schema.Dynamic
 		if _, err := streets.ByID(t.Context(), "item", &rows, hit.ItemID); err != nil {
 			t.Fatal(err)
