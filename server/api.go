@@ -41,6 +41,9 @@ func (s *Server) routeAPI() {
 	s.routeExplore()
 	s.routeRowsOut()
 	s.routeFrames()
+	s.routeHistory()
+	s.routeSnapshots()
+	s.routeSQL()
 }
 
 // operation describes an additive route; its id is what clients call it by.
@@ -58,6 +61,9 @@ func (s *Server) problem(err error) error {
 	code := statusOf(err)
 	if conflict, ok := errors.AsType[*dataset.ConflictError](err); ok {
 		return conflictProblem(conflict, err)
+	}
+	if revert, ok := errors.AsType[*dataset.RevertError](err); ok {
+		return revertProblem(revert, err)
 	}
 	if code >= http.StatusInternalServerError {
 		s.log.Error("request failed", "error", err)
@@ -205,7 +211,7 @@ type RowOutcome struct {
 // ChangesResult says what a change set did.
 type ChangesResult struct {
 	Body struct {
-		Number   uint64       `json:"number" doc:"of the entry in the change log"`
+		Change   string       `json:"change" doc:"id in the history; 0: nothing was to be done"`
 		Time     string       `json:"time"`
 		Replayed bool         `json:"replayed" doc:"it was applied before, under the same key"`
 		Rows     []RowOutcome `json:"rows"`
@@ -251,11 +257,7 @@ func (s *Server) routeChanges() {
 	op.Description = "The changes are stored as one entry of the change log, safe from a crash, before the answer is sent. " +
 		"References are checked against the state after all of them, so rows may refer to each other."
 	op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge)
-	op.Responses = map[string]*huma.Response{"409": {
-		Description: "A precondition did not hold, or a row to insert is there; nothing was changed.",
-		Content: map[string]*huma.MediaType{"application/problem+json": {
-			Schema: describedAs[ConflictProblem](s.api, "ConflictProblem")}},
-	}}
+	op.Responses = conflictAnswer("A precondition did not hold, or a row to insert is there; nothing was changed.", describedAs[ConflictProblem](s.api, "ConflictProblem"))
 	huma.Register(s.api, op, func(ctx context.Context, in *ChangesInput) (*ChangesResult, error) {
 		return with(s, ctx, in.DatasetPath, func(ds *dataset.Dataset) (*ChangesResult, error) {
 			cs := dataset.ChangeSet{Author: in.Body.Author, Key: in.Body.Key}
@@ -277,7 +279,7 @@ func (s *Server) routeChanges() {
 
 func resultOf(res *dataset.Result) *ChangesResult {
 	out := &ChangesResult{}
-	out.Body.Number, out.Body.Replayed, out.Body.Time = res.Number, res.Replayed, schema.FormatTime(schema.Naive(res.Time))
+	out.Body.Change, out.Body.Replayed, out.Body.Time = dataset.ChangeID{Number: res.Number, Set: res.Set}.String(), res.Replayed, schema.FormatTime(schema.Naive(res.Time))
 	out.Body.Rows = make([]RowOutcome, len(res.Rows))
 	for i, row := range res.Rows {
 		o := RowOutcome{Table: row.Table, ID: row.ID, Outcome: string(row.Outcome)}

@@ -29,7 +29,7 @@ const (
 
 // ChangeEvent says that rows changed.
 type ChangeEvent struct {
-	Number uint64              `json:"number" doc:"of the entry in the change log; 0 if what changed is not known row by row"`
+	Change string              `json:"change" doc:"id in the history; empty if what changed is not known row by row"`
 	Author string              `json:"author"`
 	Tables map[string][]string `json:"tables" doc:"ids of the rows by table; empty: read everything again"`
 }
@@ -102,7 +102,7 @@ func (e *events) changed(ds *dataset.Dataset, author string, res *dataset.Result
 	if res.Replayed || len(res.Rows) == 0 {
 		return
 	}
-	event := ChangeEvent{Number: res.Number, Author: author, Tables: map[string][]string{}}
+	event := ChangeEvent{Change: dataset.ChangeID{Number: res.Number, Set: res.Set}.String(), Author: author, Tables: map[string][]string{}}
 	for _, row := range res.Rows {
 		if row.Outcome != dataset.Missing {
 			event.Tables[row.Table] = append(event.Tables[row.Table], row.ID)

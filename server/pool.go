@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,16 @@ func newPool(library *dataset.Library, options dataset.Options, idle time.Durati
 	return p
 }
 
-// get returns the dataset that a key names, see [dataset.Library], open until release is called.
+// cutLast is [strings.Cut] at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// get returns the dataset that a key names, see [dataset.Library], open until release is called. KEY@NAME is the dataset
+// as it was at a snapshot.
 func (p *pool) get(ctx context.Context, key string) (ds *dataset.Dataset, release func(), err error) {
 	for {
 		o, err := p.entry(ctx, key)
@@ -106,7 +116,13 @@ func (p *pool) entry(ctx context.Context, key string) (*opened, error) {
 	}
 	p.mu.Unlock()
 
+	options := p.options
 	path, err := p.library.Locate(ctx, key)
+	if id, snapshot, ok := cutLast(key, "@"); ok && errors.Is(err, dataset.ErrNotFound) {
+		if path, err = p.library.Locate(ctx, id); err == nil {
+			options.Snapshot = snapshot
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -118,17 +134,17 @@ func (p *pool) entry(ctx context.Context, key string) (*opened, error) {
 	if o = p.open[key]; o == nil {
 		o = &opened{path: path, ready: make(chan struct{})}
 		p.open[key] = o
-		go p.fill(key, o)
+		go p.fill(key, o, options)
 	}
 	o.users++
 	return o, nil
 }
 
-func (p *pool) fill(key string, o *opened) {
+func (p *pool) fill(key string, o *opened, options dataset.Options) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	o.stamp = stampOf(o.path)
-	o.ds, o.err = dataset.OpenTables(ctx, o.path, &p.options)
+	o.ds, o.err = dataset.OpenTables(ctx, o.path, &options)
 	if o.err != nil {
 		p.forget(key, o) // the next request tries again
 	}
