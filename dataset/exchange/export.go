@@ -130,8 +130,10 @@ func (o *Output) Create(name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{bufio.NewWriterSize(f, 1<<18), f}, nil
+	return newFile(f), nil
 }
+
+func newFile(f *os.File) *File { return &File{bufio.NewWriterSize(f, 1<<16), f} }
 
 // Put makes a file of the export with a content.
 func (o *Output) Put(name string, content []byte) error {

@@ -304,7 +304,7 @@ func (s *source) inferSchema(ctx context.Context) (*schema.DatasetSchema, error)
 		if extra[table] == nil {
 			extra[table] = map[string]string{}
 		}
-		extra[table][column] = wider(extra[table][column], typeOf(v))
+		extra[table][column] = exchange.WiderType(extra[table][column], exchange.TypeOf(v))
 	}
 	for _, sp := range s.splits {
 		if !sp.metadata {
@@ -399,53 +399,6 @@ func extend(base *schema.DatasetSchema, extra map[string]map[string]string) (*sc
 		}
 	}
 	return out, nil
-}
-
-// typeOf returns the type of column that a JSON value fits; "" for null and what fits none.
-func typeOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return schema.TypeStr
-	case bool:
-		return schema.TypeBool
-	case int64:
-		return schema.TypeInt
-	case float64:
-		return schema.TypeFloat
-	case []any:
-		t := ""
-		for _, e := range v {
-			t = wider(t, typeOf(e))
-		}
-		return t + "[]"
-	}
-	return ""
-}
-
-// wider returns the type that holds values of both.
-func wider(a, b string) string {
-	switch {
-	case a == "" || a == b:
-		return b
-	case b == "":
-		return a
-	}
-	x, xl := strings.CutSuffix(a, "[]")
-	y, yl := strings.CutSuffix(b, "[]")
-	list := ""
-	if xl || yl {
-		list = "[]"
-	}
-	number := func(t string) bool { return t == schema.TypeInt || t == schema.TypeFloat }
-	switch {
-	case x == "" || x == y:
-		return y + list
-	case y == "":
-		return x + list
-	case number(x) && number(y):
-		return schema.TypeFloat + list
-	}
-	return schema.TypeStr + list
 }
 
 // eachLine calls fn for each object of the metadata of a split.

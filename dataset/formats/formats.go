@@ -7,11 +7,12 @@ import (
 
 	"pixano/dataset/exchange"
 	"pixano/dataset/folder"
+	"pixano/dataset/jsonl"
 )
 
 // All returns the formats, the default of imports first.
 func All() []exchange.Format {
-	return []exchange.Format{folder.Format}
+	return []exchange.Format{folder.Format, jsonl.JSON, jsonl.JSONL}
 }
 
 // ByName returns a format by its name.
