@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -158,6 +159,12 @@ func (m *mediaTaker) findBase() error {
 	return fmt.Errorf("media of %s cannot be kept there: it lies in neither the media directory %s nor a media root: "+
 		"name it as one, or copy or link them", dir, o.MediaDir)
 }
+
+var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
+
+// IsURL reports whether a name of a media file is a URL with a scheme, such as https: or data:. Those are kept as they
+// are: nothing is fetched.
+func IsURL(name string) bool { return scheme.MatchString(name) }
 
 // ErrMedia is what errors about media files of a source match: missing, unreadable, or outside of the source.
 var ErrMedia = errors.New("media file")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"pixano/dataset/coco"
 	"pixano/dataset/exchange"
 	"pixano/dataset/folder"
 	"pixano/dataset/jsonl"
@@ -12,7 +13,7 @@ import (
 
 // All returns the formats, the default of imports first.
 func All() []exchange.Format {
-	return []exchange.Format{folder.Format, jsonl.JSON, jsonl.JSONL}
+	return []exchange.Format{folder.Format, jsonl.JSON, jsonl.JSONL, coco.Format}
 }
 
 // ByName returns a format by its name.

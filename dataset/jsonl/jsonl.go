@@ -780,7 +780,7 @@ func (r *reader) decode(v value) (*schema.Dynamic, error) {
 // media takes the file in whose url a view has, unless it is a URL of elsewhere.
 func (r *reader) media(v value, row *schema.Dynamic) error {
 	url := exchange.Text(row, "url")
-	if url == "" || strings.Contains(url, ":") || path.IsAbs(url) {
+	if url == "" || exchange.IsURL(url) || path.IsAbs(url) {
 		return nil
 	}
 	taken, err := r.in.Media(url)

@@ -1,0 +1,914 @@
+package coco
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"pixano/dataset"
+	"pixano/dataset/exchange"
+	"pixano/features"
+	"pixano/schema"
+)
+
+// writer writes both forms.
+type writer struct {
+	out    *exchange.Output
+	strict bool
+	schema *schema.DatasetSchema
+	masks  string // how masks of the strict form are written
+	ids    func(name string) (int, bool)
+	names  []string // of all categories, sorted
+	tables struct{ images, texts, entities, boxes, masks, points []string }
+	extra  map[string][]string // columns of items and entities that are attributes
+
+	split    string
+	number   int
+	items    int
+	f        *exchange.File
+	head     []byte          // of the file
+	rest     *exchange.Spool // the annotations, which stand after the images
+	shown    *exchange.Spool // the images, for the file of captions; nil where there are no texts
+	captions *exchange.Spool
+	images   int64 // in the file
+	written  int64 // annotations in the file
+	texts    int64
+	imageIDs int64 // over all files, so that they can be put together
+	annIDs   int64
+	poses    map[string]features.KeyPointTemplate // of categories
+	buf      []byte
+}
+
+func newWriter(ctx context.Context, out *exchange.Output) (exchange.Writer, error) {
+	o := out.Options()
+	w := &writer{out: out, strict: o.Strict, schema: out.Dataset().Schema(), poses: map[string]features.KeyPointTemplate{}, extra: map[string][]string{}}
+	w.masks = o.Params["segmentation"]
+	if !slices.Contains([]string{"", "auto", "polygon", "rle"}, w.masks) {
+		return nil, fmt.Errorf("segmentation %q: want auto, polygon or rle", w.masks)
+	}
+	out.MediaMode(exchange.MediaNone)
+	t := &w.tables
+	t.images, t.texts = exchange.TablesOf(w.schema, "Image"), exchange.TablesOf(w.schema, "Text")
+	t.entities = w.schema.TablesOf(schema.GroupEntities)
+	t.boxes, t.masks, t.points = exchange.TablesOf(w.schema, "BBox"), exchange.TablesOf(w.schema, "CompressedRLE"), exchange.TablesOf(w.schema, "KeyPoints")
+	set := map[string]bool{}
+	if err := out.EachCategory(ctx, func(name string) { set[name] = true }); err != nil {
+		return nil, err
+	}
+	delete(set, "")
+	w.names = slices.Sorted(maps.Keys(set))
+	var err error
+	if w.ids, err = categoryIDs(o.Params["categories"], w.strict, w.names); err != nil {
+		return nil, err
+	}
+	if w.strict {
+		for _, name := range w.names {
+			if _, ok := w.ids(name); !ok {
+				return nil, fmt.Errorf("the category %q has no id: want one for each category", name)
+			}
+		}
+		for _, table := range append([]string{schema.ItemTable}, t.entities...) {
+			w.extra[table] = attributes(w.schema, table)
+		}
+		w.renamed(ctx)
+	}
+	if w.rest, err = out.NewSpool(); err == nil && w.strict && len(t.texts) > 0 {
+		if w.shown, err = out.NewSpool(); err == nil {
+			w.captions, err = out.NewSpool()
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.remove())
+	}
+	return w, nil
+}
+
+func (w *writer) remove() error {
+	var errs []error
+	for _, s := range []*exchange.Spool{w.rest, w.shown, w.captions} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// attributes lists the columns of a table that are written as attributes: those of its own with plain values.
+func attributes(s *schema.DatasetSchema, table string) []string {
+	class, _ := s.Class(table)
+	base, _ := schema.Lookup(class.Base)
+	builtin, err := schema.ClassOf(base)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, f := range class.Fields {
+		_, _, own := builtin.Field(f.Name)
+		if own && (class.Base == "Entity" || class.Base == "Item") || f.Name == "category" || f.Name == "is_crowd" || strings.HasSuffix(f.Name, "_ref") ||
+			slices.Contains([]string{"id", "created_at", "updated_at", "split"}, f.Name) {
+			continue
+		}
+		switch f.Type.Name {
+		case schema.TypeStr, schema.TypeInt, schema.TypeFloat, schema.TypeBool:
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// renamed notes tables whose rows come back under another name.
+func (w *writer) renamed(ctx context.Context) {
+	for _, t := range []struct {
+		as     string
+		tables []string
+	}{{objectTable, w.tables.entities}, {boxTable, w.tables.boxes}, {maskTable, w.tables.masks}, {pointTable, w.tables.points}} {
+		for _, table := range t.tables {
+			if table == t.as {
+				continue
+			}
+			if n, err := w.out.Dataset().Count(ctx, table, dataset.Query{}); err == nil {
+				w.out.Lose(table, "", fmt.Sprintf("an import makes rows of the table %s of them", t.as), n)
+			}
+		}
+	}
+}
+
+// Holds reports what is written of a table.
+func (w *writer) Holds(table, column string) bool {
+	class, ok := w.schema.Class(table)
+	if !ok || class.Group() == schema.GroupSource || class.Group() == schema.GroupEmbeddings {
+		return false
+	}
+	if column == "" {
+		return slices.Contains(slices.Concat([]string{schema.ItemTable}, w.tables.images, w.tables.entities, w.tables.boxes, w.tables.masks), table) ||
+			w.strict && slices.Contains(slices.Concat(w.tables.points, w.tables.texts), table)
+	}
+	if slices.Contains(w.extra[table], column) {
+		return true
+	}
+	held := map[schema.Group]string{
+		schema.GroupViews:    "id url width height timestamp frame_index",
+		schema.GroupEntities: "id view_ref category",
+	}[class.Group()]
+	switch {
+	case schema.IsA(class.Base, "BBox"):
+		held = "id view_ref entity_ref coords format is_normalized confidence"
+	case schema.IsA(class.Base, "CompressedRLE"):
+		held = "id view_ref entity_ref"
+	}
+	if w.strict {
+		held += map[schema.Group]string{
+			schema.GroupItem:     "id split",
+			schema.GroupViews:    " item_ref format content",
+			schema.GroupEntities: " item_ref is_crowd",
+		}[class.Group()]
+		switch {
+		case schema.IsA(class.Base, "BBox"):
+			held += " item_ref"
+		case schema.IsA(class.Base, "CompressedRLE"):
+			held += " item_ref size counts"
+		case schema.IsA(class.Base, "KeyPoints"):
+			held = "id item_ref view_ref entity_ref template_id coords states"
+		}
+	}
+	return slices.Contains(strings.Fields(held), column)
+}
+
+// pictured is an image of the item.
+type pictured struct {
+	row           *schema.Dynamic
+	table, id     string
+	number        int64
+	width, height float64
+}
+
+// object is what the item has of one entity in one view.
+type object struct {
+	view, entity      string
+	row               *schema.Dynamic // the entity, or nil
+	table             string          // of the entity
+	box, mask, points *schema.Dynamic
+	category          *string
+}
+
+func (w *writer) Write(ctx context.Context, item *dataset.Item) error {
+	split := exchange.Text(item.Item, "split")
+	per := w.out.Options().ItemsPerFile
+	if w.f != nil && (split != w.split || per > 0 && w.items == per) {
+		if err := w.end(); err != nil {
+			return err
+		}
+		w.number++
+	}
+	if split != w.split {
+		w.split, w.number = split, 0
+	}
+	if w.f == nil {
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	w.items++
+	var images []pictured
+	for _, table := range w.tables.images {
+		for _, row := range exchange.Rows(item.Tables, table) {
+			p := pictured{row: row, table: table, id: exchange.Text(row, "id")}
+			p.width, p.height = float64(exchange.Int(row, "width")), float64(exchange.Int(row, "height"))
+			w.imageIDs++
+			p.number = w.imageIDs
+			images = append(images, p)
+			if err := w.image(item, p, len(images) == 1); err != nil {
+				return err
+			}
+		}
+	}
+	objects := w.objects(item)
+	for _, o := range objects {
+		var err error
+		if w.strict {
+			err = w.strictAnnotation(item, images, o)
+		} else {
+			err = w.annotation(images, o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if w.strict {
+		return w.writeTexts(item, images)
+	}
+	return nil
+}
+
+// objects puts together what the item has of each entity in each view. In the strict form nothing is put over another:
+// further boxes of one entity are objects of their own.
+func (w *writer) objects(item *dataset.Item) []*object {
+	var list []*object
+	byKey := map[[2]string]*object{}
+	get := func(view, entity string) *object {
+		key := [2]string{view, entity}
+		o := byKey[key]
+		if o == nil {
+			o = &object{view: view, entity: entity}
+			byKey[key] = o
+			list = append(list, o)
+		}
+		return o
+	}
+	entities := map[string]*object{}
+	for _, table := range w.tables.entities {
+		for _, row := range exchange.Rows(item.Tables, table) {
+			id := exchange.Text(row, "id")
+			entities[id] = &object{row: row, table: table}
+			if v, ok := row.Get("category"); ok {
+				name, _ := v.(string)
+				entities[id].category = &name
+				o := get(exchange.ViewOf(row).ID, id)
+				o.row, o.table, o.category = row, table, &name
+			}
+		}
+	}
+	put := func(tables []string, slot func(*object) **schema.Dynamic) {
+		for _, table := range tables {
+			for _, row := range exchange.Rows(item.Tables, table) {
+				view, entity := exchange.ViewOf(row).ID, exchange.EntityOf(row).ID
+				o := get(view, entity)
+				if place := slot(o); *place == nil || !w.strict {
+					if *place != nil {
+						w.out.Lose(table, "", "another of the same entity in the same view takes its place", 1)
+					}
+					*place = row
+					continue
+				}
+				again := &object{view: view, entity: entity}
+				*slot(again) = row
+				list = append(list, again)
+			}
+		}
+	}
+	put(w.tables.boxes, func(o *object) **schema.Dynamic { return &o.box })
+	put(w.tables.masks, func(o *object) **schema.Dynamic { return &o.mask })
+	if w.strict {
+		put(w.tables.points, func(o *object) **schema.Dynamic { return &o.points })
+	}
+	for _, o := range list {
+		if e := entities[o.entity]; e != nil && w.strict {
+			o.row, o.table, o.category = e.row, e.table, e.category
+		}
+	}
+	w.loseEntities(entities, list)
+	return list
+}
+
+// loseEntities notes entities that no annotation stands for, and those that an import puts in another view.
+func (w *writer) loseEntities(entities map[string]*object, list []*object) {
+	first := map[string]string{}
+	for _, o := range list {
+		empty := o.box == nil && o.mask == nil && o.points == nil
+		if _, there := first[o.entity]; !there && o.view != "" && !(empty && w.strict) {
+			first[o.entity] = o.view
+		}
+	}
+	for id, e := range entities {
+		view, ok := first[id]
+		switch {
+		case !ok && w.strict:
+			w.out.Lose(e.table, "", "an entity without box, mask or key points has no place", 1)
+		case !ok:
+			w.out.Lose(e.table, "", "an entity without category and annotations, or in no view, has no place", 1)
+		case view != exchange.ViewOf(e.row).ID:
+			w.out.Lose(e.table, "view_ref", "an import sets it to the view of the first annotation", 1)
+		}
+	}
+}
+
+func (w *writer) begin() (err error) {
+	if w.f, err = w.out.Create(w.out.FileName(w.split, w.number, "json")); err != nil {
+		return err
+	}
+	info := w.out.Dataset().Info()
+	now := w.out.Now()
+	pairs := []pair{{"id", info.ID}, {"name", info.Name}, {"year", now.Year()}, {"version", now.Format("02/01/2006 15:04:05")},
+		{"description", info.Description}, {"contributor", ""}, {"url", ""}, {"date_created", schema.FormatTime(now)}}
+	if w.strict {
+		pairs = append(pairs, pair{"split", w.split}) // which the reference does not say
+	}
+	if w.head, err = appendObject([]byte(`{"info": `), pairs); err != nil {
+		return err
+	}
+	w.head = append(w.head, `, "licenses": [{"id": 0, "name": "Exported from Pixano", "url": ""}], "images": [`...)
+	_, err = w.f.Write(w.head)
+	return err
+}
+
+// member appends a key and its value.
+func member(b []byte, key string, value any) ([]byte, error) {
+	b = append(appendText(b, key), ": "...)
+	switch v := value.(type) {
+	case string:
+		return appendText(b, v), nil
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case float64:
+		return appendFloat(b, v), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case nil:
+		return append(b, "null"...), nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return b, fmt.Errorf("%s: %w", key, err)
+	}
+	return exchange.AppendJSON(b, text, exchange.JSONStyle{}), nil
+}
+
+// appendText appends a JSON text in ASCII.
+func appendText(b []byte, s string) []byte {
+	plain := true
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf || c == 0x7f {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return append(append(append(b, '"'), s...), '"')
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return append(b, `""`...)
+	}
+	return exchange.AppendJSON(b, text, exchange.JSONStyle{})
+}
+
+// appendFloat appends a number as Python writes it, which always has a fraction or an exponent.
+func appendFloat(b []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(b, "null"...)
+	}
+	start := len(b)
+	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.AppendFloat(b, f, 'e', -1, 64)
+	}
+	b = strconv.AppendFloat(b, f, 'f', -1, 64)
+	if !strings.Contains(string(b[start:]), ".") {
+		b = append(b, ".0"...)
+	}
+	return b
+}
+
+func appendFloats(b []byte, list []float64) []byte {
+	b = append(b, '[')
+	for i, f := range list {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendFloat(b, f)
+	}
+	return append(b, ']')
+}
+
+// object appends keys and values as an object.
+type pair struct {
+	key   string
+	value any
+}
+
+func appendObject(b []byte, pairs []pair) ([]byte, error) {
+	b = append(b, '{')
+	for i, p := range pairs {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		var err error
+		if b, err = member(b, p.key, p.value); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// image writes an element of "images".
+func (w *writer) image(item *dataset.Item, p pictured, first bool) error {
+	b := w.buf[:0]
+	if w.images > 0 {
+		b = append(b, ", "...)
+	}
+	w.images++
+	url := exchange.Text(p.row, "url")
+	file := url
+	if w.out.Options().Media == exchange.MediaCopy || w.out.Options().Media == exchange.MediaLink {
+		file = "images/" + exchange.MediaPath(url, p.id, exchange.Text(p.row, "format"))
+		if err := w.out.Media(p.table, url, file); err != nil {
+			return err
+		}
+	}
+	var id any = p.id
+	if w.strict {
+		id = p.number
+	}
+	created, _ := exchange.Value(p.row, "created_at").(time.Time)
+	pairs := []pair{{"id", id}, {"view", p.table}, {"width", int64(p.width)}, {"height", int64(p.height)}, {"file_name", file}, {"license", 0},
+		{"date_captured", schema.FormatTime(created)}}
+	if index, ok := p.row.Get("frame_index"); ok {
+		pairs = append(pairs, pair{"timestamp", exchange.Value(p.row, "timestamp")}, pair{"frame_index", index})
+	}
+	if w.strict {
+		pairs = append(pairs, pair{"pixano_view_id", p.id}, pair{"pixano_item_id", item.ID})
+		if extra := w.attributesOf(item.Item, schema.ItemTable); first && len(extra) > 0 {
+			pairs = append(pairs, pair{"attributes", extra})
+		}
+	}
+	var err error
+	if w.buf, err = appendObject(b, pairs); err != nil {
+		return err
+	}
+	if w.shown != nil {
+		if _, err := w.shown.Write(w.buf); err != nil {
+			return err
+		}
+	}
+	_, err = w.f.Write(w.buf)
+	return err
+}
+
+func (w *writer) attributesOf(row *schema.Dynamic, table string) map[string]any {
+	if row == nil || len(w.extra[table]) == 0 {
+		return nil
+	}
+	m := map[string]any{}
+	for _, column := range w.extra[table] {
+		v := exchange.Value(row, column)
+		if f, ok := v.(float64); ok {
+			v = json.RawMessage(appendFloat(nil, f))
+		}
+		m[column] = v
+	}
+	return m
+}
+
+// annotation writes an element of "annotations" as the reference does.
+func (w *writer) annotation(images []pictured, o *object) error {
+	var name, id any
+	if o.category != nil {
+		clean := strings.ToLower(strings.TrimSpace(*o.category))
+		if clean != *o.category {
+			w.out.Lose(o.table, "category", "names are written in small letters and without space around", 1)
+		}
+		name = clean
+		if n, ok := w.ids(clean); ok {
+			id = n
+		}
+	}
+	pairs := []pair{{"id", o.view + "_" + o.entity}, {"image_id", o.view}, {"category_id", id}, {"category_name", name}}
+	var outline, area, box, confidence any
+	if o.mask != nil {
+		polygons, mask, err := fractions(o.mask)
+		if err != nil {
+			return fmt.Errorf("mask %q: %w", exchange.Text(o.mask, "id"), err)
+		}
+		outline, area = polygons, float64(mask.Area())
+	}
+	if o.box != nil {
+		coords, _ := exchange.Value(o.box, "coords").([]float64)
+		list, err := features.ConvertBox(coords, exchange.Text(o.box, "format"), features.FormatXYWH)
+		if err != nil {
+			return fmt.Errorf("box %q: %w", exchange.Text(o.box, "id"), err)
+		}
+		if exchange.Text(o.box, "format") != features.FormatXYWH {
+			w.out.Lose(w.tableOf(w.tables.boxes), "coords", "boxes are written as left, top, width and height", 1)
+			w.out.Lose(w.tableOf(w.tables.boxes), "format", "boxes are written as left, top, width and height", 1)
+		}
+		if normalized, _ := exchange.Value(o.box, "is_normalized").(bool); normalized != !slices.ContainsFunc(list, func(c float64) bool { return c > 1 }) {
+			w.out.Lose(w.tableOf(w.tables.boxes), "is_normalized", "it is not written: boxes without a number above 1 are taken for fractions", 1)
+		}
+		box, confidence = json.RawMessage(appendFloats(nil, list)), exchange.Value(o.box, "confidence")
+	}
+	pairs = append(pairs, pair{"segmentation", outline}, pair{"area", area}, pair{"bbox", box}, pair{"confidence", confidence},
+		pair{"iscrowd", 0}, pair{"pixano_entity_id", o.entity})
+	if o.box != nil {
+		pairs = append(pairs, pair{"pixano_bbox_id", exchange.Text(o.box, "id")})
+	}
+	if o.mask != nil {
+		pairs = append(pairs, pair{"pixano_segmentation_id", exchange.Text(o.mask, "id")})
+	}
+	return w.write(pairs)
+}
+
+func (w *writer) tableOf(tables []string) string { return strings.Join(tables, ", ") }
+
+func (w *writer) write(pairs []pair) error {
+	b := w.buf[:0]
+	if w.written > 0 {
+		b = append(b, ", "...)
+	}
+	w.written++
+	var err error
+	if w.buf, err = appendObject(b, pairs); err != nil {
+		return err
+	}
+	_, err = w.rest.Write(w.buf)
+	return err
+}
+
+// fractions returns the outlines of a mask as fractions of its size, and the mask.
+func fractions(row *schema.Dynamic) (json.RawMessage, features.RLE, error) {
+	mask, err := exchange.Mask(row)
+	if err != nil {
+		return nil, mask, err
+	}
+	contours, err := mask.Contours()
+	if err != nil {
+		return nil, mask, err
+	}
+	b := []byte("[")
+	ring := func(points []float64) error {
+		scaled, err := features.Normalize(points, float64(mask.Width), float64(mask.Height))
+		if err != nil {
+			return err
+		}
+		if len(b) > 1 {
+			b = append(b, ", "...)
+		}
+		b = appendFloats(b, scaled)
+		return nil
+	}
+	for _, p := range contours {
+		for _, points := range append([][]float64{p.Exterior}, p.Holes...) {
+			if err := ring(points); err != nil {
+				return nil, mask, err
+			}
+		}
+	}
+	return append(b, ']'), mask, nil
+}
+
+// unlabelled is the category of objects without one, in the strict form.
+const unlabelled = "object"
+
+// strictAnnotation writes an element of "annotations" as COCO has it.
+func (w *writer) strictAnnotation(item *dataset.Item, images []pictured, o *object) error {
+	place := slices.IndexFunc(images, func(p pictured) bool { return p.id == o.view })
+	lose := func(why string) {
+		for table, row := range map[string]*schema.Dynamic{boxTable: o.box, maskTable: o.mask, pointTable: o.points} {
+			if row != nil {
+				w.out.Lose(table, "", why, 1)
+			}
+		}
+	}
+	if o.box == nil && o.mask == nil && o.points == nil {
+		return nil // see objects
+	}
+	if place < 0 {
+		lose("an annotation that is in no image has no place")
+		return nil
+	}
+	p := images[place]
+	name := ""
+	if o.category != nil {
+		name = *o.category
+	}
+	id, ok := w.ids(name)
+	if !ok || name == "" {
+		id = w.unlabelledID()
+	}
+	w.annIDs++
+	pairs := []pair{{"id", w.annIDs}, {"image_id", p.number}, {"category_id", id}}
+	var box []float64
+	var area float64
+	if o.mask != nil {
+		mask, err := exchange.Mask(o.mask)
+		if err != nil {
+			return fmt.Errorf("mask %q: %w", exchange.Text(o.mask, "id"), err)
+		}
+		outline, err := w.segmentation(mask)
+		if err != nil {
+			return fmt.Errorf("mask %q: %w", exchange.Text(o.mask, "id"), err)
+		}
+		b := mask.Bounds()
+		box = []float64{float64(b.Min.X), float64(b.Min.Y), float64(b.Dx()), float64(b.Dy())}
+		area = float64(mask.Area())
+		pairs = append(pairs, pair{"segmentation", outline})
+	}
+	if o.points != nil {
+		flat, err := w.points(o.points, p, name, &pairs)
+		if err != nil {
+			return fmt.Errorf("key points %q: %w", exchange.Text(o.points, "id"), err)
+		}
+		if box == nil {
+			box = around(flat)
+		}
+	}
+	if o.box != nil {
+		own, err := exchange.Box(o.box, p.width, p.height)
+		if err != nil {
+			return fmt.Errorf("box %q: %w", exchange.Text(o.box, "id"), err)
+		}
+		box = own[:]
+		if o.mask == nil {
+			area = box[2] * box[3]
+		}
+	}
+	if area == 0 && o.mask == nil {
+		area = box[2] * box[3]
+	}
+	crowd, _ := exchange.Value(orEmpty(o.row), "is_crowd").(bool)
+	pairs = append(pairs, pair{"bbox", json.RawMessage(appendFloats(nil, box))}, pair{"area", area}, pair{"iscrowd", map[bool]int{true: 1}[crowd]})
+	if o.box != nil {
+		coords, _ := exchange.Value(o.box, "coords").([]float64)
+		normalized, _ := exchange.Value(o.box, "is_normalized").(bool)
+		pairs = append(pairs, pair{"score", exchange.Value(o.box, "confidence")}, pair{"pixano_bbox_id", exchange.Text(o.box, "id")})
+		if format := exchange.Text(o.box, "format"); normalized || format != features.FormatXYWH {
+			pairs = append(pairs, pair{"pixano_bbox", json.RawMessage(fmt.Sprintf(`{"coords": %s, "format": %q, "is_normalized": %t}`,
+				appendFloats(nil, coords), format, normalized))})
+		}
+	}
+	if o.mask != nil {
+		pairs = append(pairs, pair{"pixano_segmentation_id", exchange.Text(o.mask, "id")})
+	}
+	if o.entity != "" {
+		pairs = append(pairs, pair{"pixano_entity_id", o.entity})
+	}
+	if name == "" {
+		pairs = append(pairs, pair{"pixano_unlabelled", true})
+	}
+	if extra := w.attributesOf(o.row, o.table); len(extra) > 0 {
+		pairs = append(pairs, pair{"attributes", extra})
+	}
+	return w.write(pairs)
+}
+
+func orEmpty(row *schema.Dynamic) *schema.Dynamic {
+	if row == nil {
+		return &schema.Dynamic{}
+	}
+	return row
+}
+
+func (w *writer) unlabelledID() int {
+	if id, ok := w.ids(unlabelled); ok {
+		return id
+	}
+	highest := 0
+	for _, name := range w.names {
+		if id, ok := w.ids(name); ok {
+			highest = max(highest, id)
+		}
+	}
+	return highest + 1
+}
+
+// around returns the smallest box around key points that are seen.
+func around(flat []float64) []float64 {
+	var box []float64
+	for i := 0; i+2 < len(flat); i += 3 {
+		x, y := flat[i], flat[i+1]
+		switch {
+		case flat[i+2] == 0:
+		case box == nil:
+			box = []float64{x, y, x, y}
+		default:
+			box = []float64{min(box[0], x), min(box[1], y), max(box[2], x), max(box[3], y)}
+		}
+	}
+	if box == nil {
+		return []float64{0, 0, 0, 0}
+	}
+	return []float64{box[0], box[1], box[2] - box[0], box[3] - box[1]}
+}
+
+// segmentation writes a mask in pixels: as polygons where they draw the same mask again, or as run lengths.
+func (w *writer) segmentation(mask features.RLE) (json.RawMessage, error) {
+	rle := func() (json.RawMessage, error) { return mask.MarshalJSON() }
+	if w.masks == "rle" || mask.Area() == 0 {
+		return rle()
+	}
+	polygons, err := mask.Polygons()
+	if err != nil {
+		return nil, err
+	}
+	b := []byte("[")
+	for i, p := range polygons {
+		if len(p.Holes) > 0 {
+			if w.masks != "polygon" {
+				return rle()
+			}
+			w.out.Lose(maskTable, "counts", "polygons have no holes: they are filled", 1)
+		}
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendFloats(b, p.Exterior)
+	}
+	return append(b, ']'), nil
+}
+
+// points writes key points in pixels, and as they are in the dataset.
+func (w *writer) points(row *schema.Dynamic, p pictured, category string, pairs *[]pair) ([]float64, error) {
+	coords, _ := exchange.Value(row, "coords").([]float64)
+	states, _ := exchange.Value(row, "states").([]string)
+	pixels := coords
+	if !slices.ContainsFunc(coords, func(c float64) bool { return c > 1 }) && p.width > 0 && p.height > 0 && len(coords) > 0 {
+		var err error
+		if pixels, err = features.Scale(coords, p.width, p.height); err != nil {
+			return nil, err
+		}
+	}
+	flat, labelled, err := features.KeyPointsToCOCO(pixels, states)
+	if err != nil {
+		return nil, err
+	}
+	template := exchange.Text(row, "template_id")
+	own, err := json.Marshal(ownPoints{template, coords, states})
+	if err != nil {
+		return nil, err
+	}
+	*pairs = append(*pairs, pair{"keypoints", json.RawMessage(appendFloats(nil, flat))}, pair{"num_keypoints", labelled},
+		pair{"pixano_keypoints_id", exchange.Text(row, "id")}, pair{"pixano_keypoints", json.RawMessage(own)})
+	if _, ok := w.poses[category]; !ok {
+		pose := features.KeyPointTemplate{ID: template}
+		for _, t := range features.KeyPointTemplates() {
+			if t.ID == template && len(t.Points) == len(states) {
+				pose = t
+			}
+		}
+		for i := len(pose.Points); i < len(states); i++ {
+			pose.Points = append(pose.Points, features.TemplatePoint{Name: fmt.Sprintf("point_%d", i+1)})
+		}
+		w.poses[category] = pose
+	}
+	return flat, nil
+}
+
+// writeTexts writes the texts of an item as captions of its first image.
+func (w *writer) writeTexts(item *dataset.Item, images []pictured) error {
+	for _, table := range w.tables.texts {
+		for _, row := range exchange.Rows(item.Tables, table) {
+			if len(images) == 0 {
+				w.out.Lose(table, "", "a caption without an image has no place", 1)
+				continue
+			}
+			b := w.buf[:0]
+			if w.texts > 0 {
+				b = append(b, ", "...)
+			}
+			w.texts++
+			w.annIDs++
+			var err error
+			w.buf, err = appendObject(b, []pair{{"id", w.annIDs}, {"image_id", images[0].number}, {"caption", exchange.Text(row, "content")},
+				{"view", table}, {"pixano_view_id", exchange.Text(row, "id")}})
+			if err == nil {
+				_, err = w.captions.Write(w.buf)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end finishes the files of some items.
+func (w *writer) end() error {
+	f := w.f
+	w.f, w.items, w.images, w.written = nil, 0, 0, 0
+	_, err := f.WriteString(`], "annotations": [`)
+	if err == nil {
+		err = w.rest.Drain(f)
+	}
+	if err == nil {
+		_, err = f.WriteString(`], "categories": [`)
+	}
+	if err == nil && w.strict {
+		err = w.categories(f)
+	}
+	if err == nil {
+		_, err = f.WriteString("]}")
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil && w.texts > 0 {
+		err = w.endCaptions()
+	}
+	return err
+}
+
+// endCaptions writes the file of captions, which has the images too, as COCO's does.
+func (w *writer) endCaptions() error {
+	w.texts = 0
+	f, err := w.out.Create("captions_" + w.out.FileName(w.split, w.number, "json"))
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(w.head)
+	if err == nil {
+		err = w.shown.Drain(f)
+	}
+	if err == nil {
+		_, err = f.WriteString(`], "annotations": [`)
+	}
+	if err == nil {
+		err = w.captions.Drain(f)
+	}
+	if err == nil {
+		_, err = f.WriteString("]}")
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (w *writer) categories(f *exchange.File) error {
+	names := append(slices.Clone(w.names), "")
+	for i, name := range names {
+		id, shown := 0, name
+		if name == "" {
+			if _, ok := w.ids(unlabelled); ok {
+				continue
+			}
+			id, shown = w.unlabelledID(), unlabelled
+		} else {
+			id, _ = w.ids(name)
+		}
+		pairs := []pair{{"id", id}, {"name", shown}, {"supercategory", ""}}
+		if pose, ok := w.poses[name]; ok {
+			points := []string{}
+			for _, p := range pose.Points {
+				points = append(points, p.Name)
+			}
+			skeleton := [][2]int{}
+			for _, e := range pose.Edges {
+				skeleton = append(skeleton, [2]int{e[0] + 1, e[1] + 1})
+			}
+			pairs = append(pairs, pair{"keypoints", points}, pair{"skeleton", skeleton})
+		}
+		b := w.buf[:0]
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		var err error
+		if w.buf, err = appendObject(b, pairs); err != nil {
+			return err
+		}
+		if _, err := f.Write(w.buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) Close() error {
+	var err error
+	if w.f != nil {
+		err = w.end()
+	}
+	return errors.Join(err, w.remove())
+}
