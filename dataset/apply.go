@@ -365,6 +365,7 @@ func (a *attempt) bulk(ctx context.Context, r *request) error {
 		return at(r.op, table, err)
 	}
 	s.write.since++
+	s.upkeep.changed(s)
 	s.write.known[table] = res.Version // the successor of what was looked at
 	r.result = &Result{Number: e.Number, Time: a.now}
 	for _, step := range r.steps {
@@ -404,6 +405,19 @@ func (s *state) recover(ctx context.Context) error {
 		}
 		w.log, w.tables = log, map[string]*lance.Table{}
 		w.known = readKnown(s.path)
+		if firsts, err := log.segments(); err == nil && len(firsts) == 0 {
+			// The log was deleted; its numbers go on after those of the history.
+			t, err := s.openHistory(ctx)
+			if err == nil {
+				log.last, err = lastFolded(ctx, t)
+			}
+			if err != nil {
+				return at("open", historyTable, err)
+			}
+			if t != nil {
+				t.Close()
+			}
+		}
 	}
 	log := w.log
 	if err := log.catchUp(time.Now()); err != nil {

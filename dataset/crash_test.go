@@ -182,6 +182,9 @@ type crashStart struct {
 	Fault   string // the step at which the process ends itself
 	Nth     int    // the how manyth time
 	Outside bool   // rows are added past the log now and then
+
+	Optimize int   // sets between maintenance; 0: 20
+	Roll     int64 // size from which on a segment of the log is ended; 0: as it is
 }
 
 func TestMain(m *testing.M) {
@@ -212,6 +215,9 @@ func (c *crashChild) run(ctx context.Context) error {
 	var start crashStart
 	if err := json.Unmarshal(line, &start); err != nil {
 		return err
+	}
+	if start.Roll > 0 {
+		dataset.SetRollBytes(start.Roll)
 	}
 	stop := make(chan struct{})
 	go func() {
@@ -260,7 +266,7 @@ func (c *crashChild) run(ctx context.Context) error {
 			return fmt.Errorf("set %d: %w", n, err)
 		}
 		fmt.Println("ack", n)
-		if n%20 == 19 {
+		if every := cmp.Or(start.Optimize, 20); n%every == every-1 {
 			if _, err := ds.Optimize(ctx); err != nil {
 				return err
 			}

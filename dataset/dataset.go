@@ -39,6 +39,9 @@ type Options struct {
 
 	// Snapshot opens the dataset as it was at the snapshot of this name, for reading only. "": the present.
 	Snapshot string
+
+	// Maintenance says how the dataset is looked after while it is open for writing.
+	Maintenance Maintenance
 }
 
 // Dataset is an open dataset. It is safe for concurrent use.
@@ -78,6 +81,9 @@ type state struct {
 	meta  atomic.Pointer[meta]
 	known atomic.Pointer[fs.FileInfo] // schema.json as meta has it
 	write writer
+
+	upkeep  upkeep
+	holders atomic.Uint64 // counts how often the dataset's lock was taken and given back
 }
 
 // meta is what the JSON files say. It is replaced, not changed.
@@ -177,6 +183,7 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 
 // Close closes the dataset. Streams that have begun go on; later calls give ErrClosed. It may be repeated.
 func (d *Dataset) Close() error {
+	d.upkeep.close()
 	err := d.write.close(d.state)
 	d.mu.Lock()
 	defer d.mu.Unlock()

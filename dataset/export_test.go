@@ -13,3 +13,6 @@ func SetFault(f func(step string)) { fault = f }
 
 // Lock takes the lock of a dataset, so that nobody changes it, and completes nothing.
 func Lock(ctx context.Context, d *Dataset) (unlock func(), err error) { return d.lockFile(ctx) }
+
+// SetRollBytes sets the size from which on Optimize ends a segment of the log to fold it.
+func SetRollBytes(n int64) { rollBytes = n }

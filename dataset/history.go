@@ -380,15 +380,16 @@ func jsonText(text string) []byte {
 // events lists what an entry holds, in order: what others had committed before comes first.
 func (e *entry) events() []Event {
 	var events []Event
+	at := e.Time.Truncate(time.Microsecond)
 	for i, c := range e.Outside {
 		events = append(events, c.event(ChangeID{e.Number, i - len(e.Outside)}))
 	}
 	if b := e.Bulk; b != nil {
-		return append(events, Event{ID: ChangeID{e.Number, 0}, Kind: EventLoad, Time: e.Time, Author: b.Author, Key: b.Key,
+		return append(events, Event{ID: ChangeID{e.Number, 0}, Kind: EventLoad, Time: at, Author: b.Author, Key: b.Key,
 			Count: b.Rows, Table: b.Table, Version: b.Version, Operation: "Append"})
 	}
 	for i, set := range e.Sets {
-		event := Event{ID: ChangeID{e.Number, i}, Kind: EventChange, Time: e.Time, Author: set.Author, Key: set.Key,
+		event := Event{ID: ChangeID{e.Number, i}, Kind: EventChange, Time: at, Author: set.Author, Key: set.Key,
 			Restores: set.Restores, Count: int64(len(set.Rows)), Rows: make([]RowChange, len(set.Rows))}
 		if id, err := ParseChangeID(set.Reverts); err == nil {
 			event.Reverts = &id
@@ -402,7 +403,7 @@ func (e *entry) events() []Event {
 }
 
 func (c outsideCommit) event(id ChangeID) Event {
-	return Event{ID: id, Kind: EventOutside, Time: c.Time, Table: c.Table, Version: c.Version, Operation: c.Operation}
+	return Event{ID: id, Kind: EventOutside, Time: c.Time.Truncate(time.Microsecond), Table: c.Table, Version: c.Version, Operation: c.Operation}
 }
 
 // freshOutside lists what others committed to a table, or to all for "", that no entry notes yet, oldest first.

@@ -49,7 +49,13 @@ func lockWait(ctx context.Context, f *os.File, exclusive bool) error {
 // lockFile takes the dataset's lock, which whoever changes the dataset holds: among processes, and among the goroutines
 // and handles of this one. It is not to be taken twice.
 func (s *state) lockFile(ctx context.Context) (unlock func(), err error) {
-	return lockDataset(ctx, s.path)
+	release, err := lockDataset(ctx, s.path)
+	if err != nil {
+		return nil, err
+	}
+	// What Go knows of order, it knows from its own operations.
+	s.holders.Add(1)
+	return func() { s.holders.Add(1); release() }, nil
 }
 
 func lockDataset(ctx context.Context, path string) (unlock func(), err error) {

@@ -127,15 +127,17 @@ type changeLog struct {
 	last  uint64   // the last entry
 	state stateFile
 
-	keys map[string]keyAt // of the change sets within keyLife
+	keys       map[string]keyAt // of the change sets within keyLife
+	foldedKeys bool             // so are those of the folded history
 }
 
 // keyAt says where a change set with a key is logged.
 type keyAt struct {
-	segment uint64
+	segment uint64 // 0: in the folded history
 	offset  int64
 	number  uint64
 	set     int
+	time    time.Time
 }
 
 // stateFile says how far the log has been applied. It is written in place and not synced: what it says is true if it
@@ -201,10 +203,6 @@ func (l *changeLog) catchUp(now time.Time) error {
 			if err := l.readOn(now); err != nil {
 				return err
 			}
-			// Every segment but the last ended before the next one was begun, so one that is full is followed.
-			if l.size < segmentBytes {
-				break
-			}
 		}
 		firsts, err := l.segments()
 		if err != nil {
@@ -223,6 +221,8 @@ func (l *changeLog) catchUp(now time.Time) error {
 		}
 		if l.file != nil {
 			l.file.Close()
+			// What came between was folded away already.
+			l.foldedKeys = l.foldedKeys && firsts[next] == l.last+1
 		}
 		if err := l.openSegment(firsts[next], os.O_RDWR); err != nil {
 			return err
@@ -329,11 +329,11 @@ func (l *changeLog) noteKeys(e *entry, offset int64, now time.Time) {
 	}
 	for i, set := range e.Sets {
 		if set.Key != "" {
-			l.keys[set.Key] = keyAt{l.first, offset, e.Number, i}
+			l.keys[set.Key] = keyAt{l.first, offset, e.Number, i, e.Time}
 		}
 	}
 	if e.Bulk != nil && e.Bulk.Key != "" {
-		l.keys[e.Bulk.Key] = keyAt{l.first, offset, e.Number, 0}
+		l.keys[e.Bulk.Key] = keyAt{l.first, offset, e.Number, 0, e.Time}
 	}
 }
 

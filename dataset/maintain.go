@@ -2,51 +2,496 @@ package dataset
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"pixano/internal/lance"
 )
 
+// Maintenance says how a dataset is looked after: small files are joined, old versions removed, full segments of the change
+// log folded into the history. It happens in the background while a dataset is open that changes, and by
+// [Dataset.Optimize]. The zero value is the default.
+type Maintenance struct {
+	// Off leaves it to Optimize.
+	Off bool
+
+	// KeepFor is the age, and KeepVersions the number of newest versions of a table, within which none is removed. Reads
+	// that began longer ago may fail. 0: ten minutes, twenty versions. Negative: none but the newest. Snapshots are kept
+	// in any case.
+	KeepFor      time.Duration
+	KeepVersions int
+
+	// KeepHistory is how long the history holds changes. 0: for ever. Less than 24 hours is 24 hours.
+	KeepHistory time.Duration
+}
+
+const (
+	keepFor      = 10 * time.Minute
+	keepVersions = 20
+
+	tendAfter     = 64 // commits after which the background looks at what to do
+	tendFragments = 64 // fragments of a table from which on it joins small ones
+	tendRows      = 1024
+	pruneEvery    = time.Minute
+)
+
+func (m Maintenance) prune(least int) *lance.Prune {
+	p := &lance.Prune{OlderThan: new(m.KeepFor), KeepVersions: new(max(m.KeepVersions, 1))}
+	if m.KeepFor == 0 {
+		*p.OlderThan = keepFor
+	}
+	*p.OlderThan = max(*p.OlderThan, 0)
+	if m.KeepVersions == 0 {
+		*p.KeepVersions = keepVersions
+	}
+	*p.KeepVersions = max(*p.KeepVersions, least)
+	return p
+}
+
 // Upkeep says what maintenance did.
 type Upkeep struct {
-	Tables []TableUpkeep `json:"tables"` // those where there was something to do
+	Tables []TableUpkeep `json:"tables"` // those where something was done
+
+	EntriesFolded  int64 `json:"entries_folded"`  // of the change log, into the history
+	EventsExpired  int64 `json:"events_expired"`  // rows of the history that were older than it is kept
+	LogBytes       int64 `json:"log_bytes"`       // of the segments that were folded
+	BytesBefore    int64 `json:"bytes_before"`    // of the dataset on disk, without media
+	BytesAfter     int64 `json:"bytes_after"`     // the same
+	LongestHoldMS  int64 `json:"longest_hold_ms"` // for which saves had to wait at once
+	MillisecondsIn int64 `json:"milliseconds"`    // that it took in all
 }
 
 // TableUpkeep says what maintenance did to a table.
 type TableUpkeep struct {
 	Table            string `json:"table"`
-	FragmentsRemoved int    `json:"fragments_removed"` // small parts of the table that were joined, or whose deleted rows were dropped
+	FragmentsRemoved int    `json:"fragments_removed"` // parts of the table that were joined, or whose deleted rows were dropped
 	FragmentsAdded   int    `json:"fragments_added"`   // what was made of them
 	VersionsRemoved  int    `json:"versions_removed"`
 	BytesRemoved     int64  `json:"bytes_removed"`
 	IndexesRefreshed bool   `json:"indexes_refreshed,omitempty"`
 }
 
-// Optimize joins small files, drops deleted rows and removes old versions of all tables: those older than ten minutes
-// that are not among the newest twenty. It may run beside reads and writes.
+// Optimize does all maintenance there is to do, as Options.Maintenance says: it joins small files, drops deleted rows, brings indexes up
+// to date, removes old versions, and folds the change log into the history. It may run beside reads and writes, also those
+// of other processes. Saves wait for no more than a few commits; see [Upkeep] for how long they did.
+//
+// When the context ends, what was done stays.
 func (d *Dataset) Optimize(ctx context.Context) (*Upkeep, error) {
+	const op = "optimize"
 	if d.readOnly {
-		return nil, at("optimize", "", ErrReadOnly)
+		return nil, at(op, "", ErrReadOnly)
 	}
+	d.mu.Lock()
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return nil, at(op, "", ErrClosed)
+	}
+	began := time.Now()
+	before := diskBytes(d.path)
+	did, err := d.tend(ctx, true)
+	if err != nil {
+		return nil, at(op, "", err)
+	}
+	did.BytesBefore, did.BytesAfter = before, diskBytes(d.path)
+	did.MillisecondsIn = time.Since(began).Milliseconds()
+	return did, nil
+}
+
+// diskBytes measures what a dataset takes on disk, without its media.
+func diskBytes(dataset string) int64 {
+	var sum int64
+	for _, folder := range []string{"db", privateFolder} {
+		filepath.WalkDir(filepath.Join(dataset, folder), func(_ string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() {
+				if st, err := entry.Info(); err == nil {
+					sum += st.Size()
+				}
+			}
+			return nil // files come and go
+		})
+	}
+	return sum
+}
+
+// tend does maintenance: all of it, or what is due. One process at a time does; in the background, others leave it to it.
+func (s *state) tend(ctx context.Context, all bool) (*Upkeep, error) {
 	did := &Upkeep{}
-	for _, table := range d.Tables() {
-		err := d.locked(ctx, func() error {
-			t, err := d.writeTable(ctx, table.Name)
-			if err != nil {
+	name := filepath.Join(s.path, privateFolder, "maintenance.lock")
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, fileError(err)
+	}
+	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fileError(err)
+	}
+	defer lock.Close()
+	if all {
+		if err := lockWait(ctx, lock, true); err != nil {
+			return nil, err
+		}
+	} else if err := flock(lock, true, false); err != nil {
+		return did, nil
+	}
+	m := s.opts.Maintenance
+	s.upkeep.mu.Lock()
+	prune := all || time.Since(s.upkeep.pruned) > pruneEvery
+	s.upkeep.mu.Unlock()
+	if prune {
+		err := s.locked(ctx, func() error {
+			if err := s.sweepSnapshots(ctx); err != nil {
 				return err
 			}
-			if _, err := t.CheckoutLatest(ctx); err != nil {
-				return err
-			}
-			res, err := t.Optimize(ctx, lance.OptimizeOptions{
-				Compact: &lance.Compact{}, Prune: &lance.Prune{OlderThan: new(10 * time.Minute), KeepVersions: new(20)},
-			}, &lance.WriteOptions{Properties: d.property(d.write.log.last, stepDelete)})
-			did.Tables = append(did.Tables, TableUpkeep{table.Name, res.FragmentsRemoved, res.FragmentsAdded, res.OldVersions, res.BytesRemoved, res.IndexUpdated})
-			return err
+			return s.noteOutside(ctx) // before the versions that tell of it go
 		})
 		if err != nil {
-			return did, at("optimize", table.Name, err)
+			return nil, err
 		}
 	}
+	for _, info := range s.meta.Load().tables {
+		did1, err := s.tendTable(ctx, info.Name, all, prune, did)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // declared, and not there
+		}
+		if err != nil {
+			return nil, at("", info.Name, err)
+		}
+		if did1 != (TableUpkeep{Table: info.Name}) {
+			did.Tables = append(did.Tables, did1)
+		}
+	}
+	if prune {
+		s.upkeep.mu.Lock()
+		s.upkeep.pruned = time.Now()
+		s.upkeep.mu.Unlock()
+	}
+	folded, err := s.fold(ctx, all)
+	did.EntriesFolded, did.LogBytes = folded.entries, folded.bytes
+	if err == nil && (prune || folded.entries > 0) {
+		err = s.tendHistory(ctx, m, did)
+	}
+	if err != nil {
+		return nil, err
+	}
 	return did, nil
+}
+
+// tendTable does the maintenance of one table.
+func (s *state) tendTable(ctx context.Context, name string, all, prune bool, sum *Upkeep) (did TableUpkeep, err error) {
+	did.Table = name
+	// A handle of its own, so that writes need not wait for it.
+	t, err := s.openTable(ctx, "", name)
+	if err != nil {
+		return did, err
+	}
+	defer t.Close()
+	info, err := t.Info(ctx, false)
+	if err != nil {
+		return did, err
+	}
+	changed := false
+	for rows := int64(tendRows); all || info.Fragments > tendFragments; rows *= 16 {
+		if all {
+			rows = 0 // the engine's choice, which is a million
+		}
+		res, err := s.compact(ctx, t, name, rows, sum)
+		if err != nil {
+			return did, err
+		}
+		did.FragmentsRemoved += res.FragmentsRemoved
+		did.FragmentsAdded += res.FragmentsAdded
+		changed = changed || res.FragmentsRemoved > 0
+		if all || rows > 1<<20 {
+			break
+		}
+		if info, err = t.Info(ctx, false); err != nil {
+			return did, err
+		}
+	}
+	if all || changed {
+		if did.IndexesRefreshed, err = refreshIndexes(ctx, t); err != nil {
+			return did, err
+		}
+	}
+	if changed || did.IndexesRefreshed {
+		if _, err := t.Sync(ctx, 0); err != nil {
+			return did, err
+		}
+		if err := s.endTending(); err != nil {
+			return did, err
+		}
+		fault("compaction synced")
+	}
+	if !prune {
+		return did, nil
+	}
+	// The newest commit that names an entry of the log stays: it says what is in the table.
+	latest, err := t.CheckoutLatest(ctx)
+	if err != nil {
+		return did, err
+	}
+	least := 1
+	if version, err := s.carrier(ctx, t, latest); err != nil {
+		return did, err
+	} else if version > 0 {
+		least = int(latest-version) + keepVersions
+	}
+	res, err := t.Optimize(ctx, lance.OptimizeOptions{Prune: s.opts.Maintenance.prune(least)}, nil)
+	did.VersionsRemoved, did.BytesRemoved = res.OldVersions, res.BytesRemoved
+	fault("pruned")
+	return did, err
+}
+
+// compact joins the fragments of a table that have fewer rows, 0 for a million. Saves go on meanwhile; one that changes a
+// fragment that is being joined comes first, and then the small ones are joined while saves wait.
+func (s *state) compact(ctx context.Context, t *lance.Table, name string, rows int64, sum *Upkeep) (lance.OptimizeResult, error) {
+	if err := s.beginTending(name); err != nil {
+		return lance.OptimizeResult{}, err
+	}
+	once := func(rows int64) (lance.OptimizeResult, error) {
+		if _, err := t.CheckoutLatest(ctx); err != nil {
+			return lance.OptimizeResult{}, err
+		}
+		res, err := t.Optimize(ctx, lance.OptimizeOptions{Compact: &lance.Compact{TargetRowsPerFragment: rows}}, nil)
+		fault("compacted " + name)
+		return res, err
+	}
+	var res lance.OptimizeResult
+	for range 3 {
+		more, err := once(rows)
+		res.FragmentsRemoved, res.FragmentsAdded = res.FragmentsRemoved+more.FragmentsRemoved, res.FragmentsAdded+more.FragmentsAdded
+		if !errors.Is(err, ErrConflict) {
+			return res, err
+		}
+		if rows != 0 && rows != tendRows {
+			break // what is larger waits for the next time
+		}
+		// The small ones are what changes most. They take milliseconds, while saves wait.
+		err = s.locked(ctx, func() (err error) {
+			began := time.Now()
+			for range 10 { // others may write who know of no lock
+				if more, err = once(tendRows); !errors.Is(err, ErrConflict) {
+					break
+				}
+			}
+			sum.LongestHoldMS = max(sum.LongestHoldMS, time.Since(began).Milliseconds())
+			return err
+		})
+		res.FragmentsRemoved, res.FragmentsAdded = res.FragmentsRemoved+more.FragmentsRemoved, res.FragmentsAdded+more.FragmentsAdded
+		if err != nil || rows == tendRows {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+// refreshIndexes brings the indexes of a table up to rows that were added since, and reports whether there was one to.
+func refreshIndexes(ctx context.Context, t *lance.Table) (bool, error) {
+	if _, err := t.CheckoutLatest(ctx); err != nil {
+		return false, err
+	}
+	indexes, err := t.Indexes(ctx)
+	if err != nil {
+		return false, err
+	}
+	var stale []string
+	for _, index := range indexes {
+		stats, err := t.IndexStats(ctx, index.Name)
+		if err != nil {
+			return false, err
+		}
+		if stats.UnindexedRows > 0 {
+			stale = append(stale, index.Name)
+		}
+	}
+	if stale == nil {
+		return false, nil
+	}
+	res, err := t.Optimize(ctx, lance.OptimizeOptions{Index: &lance.Reindex{Names: stale}}, nil)
+	if errors.Is(err, ErrConflict) {
+		return false, nil // the next time
+	}
+	return res.IndexUpdated, err
+}
+
+// carrier returns the newest version of a table whose commit names an entry of the log, 0 for none.
+func (s *state) carrier(ctx context.Context, t *lance.Table, latest uint64) (uint64, error) {
+	id := ""
+	if text, err := os.ReadFile(filepath.Join(s.path, filepath.FromSlash(logFolder), logID)); err == nil {
+		id = strings.TrimSpace(string(text))
+	}
+	for count := 16; ; count *= 8 {
+		found, err := t.Transactions(ctx, latest, count)
+		if err != nil {
+			return 0, err
+		}
+		for _, tx := range found {
+			if log, _, _ := strings.Cut(tx.Properties[entryProperty], "/"); id != "" && log == id {
+				return tx.Version, nil
+			}
+			if tx.Missing {
+				return 0, nil // pruned: so are those before it
+			}
+		}
+		if len(found) < count {
+			return 0, nil
+		}
+	}
+}
+
+// tendHistory joins the small files of the folded history and removes what is older than it is kept.
+func (s *state) tendHistory(ctx context.Context, m Maintenance, did *Upkeep) error {
+	t, err := s.openHistory(ctx)
+	if t == nil || err != nil {
+		return err
+	}
+	defer t.Close()
+	fail := func(err error) error { return at("", historyTable, err) }
+	if err := s.beginTending(tendedHistory); err != nil {
+		return err
+	}
+	if m.KeepHistory > 0 {
+		last, err := lastFolded(ctx, t)
+		if err != nil {
+			return fail(err)
+		}
+		cutoff := time.Now().Add(-max(m.KeepHistory, keyLife)).UnixMicro()
+		// The last entry stays: it says how far the log was folded.
+		res, err := t.Delete(ctx, fmt.Sprintf("time_us < %d AND number < %d", cutoff, last), nil)
+		if err != nil {
+			return fail(err)
+		}
+		did.EventsExpired = res.Deleted
+		fault("history expired")
+	}
+	info, err := t.Info(ctx, false)
+	if err != nil {
+		return fail(err)
+	}
+	if info.Fragments > 8 || did.EventsExpired > 0 {
+		if _, err := t.Optimize(ctx, lance.OptimizeOptions{Compact: &lance.Compact{TargetRowsPerFragment: 128 << 10}}, nil); err != nil {
+			return fail(err)
+		}
+		fault("history compacted")
+	}
+	if _, err := t.Sync(ctx, 0); err != nil {
+		return fail(err)
+	}
+	if err := s.endTending(); err != nil {
+		return err
+	}
+	prune := m.prune(1)
+	*prune.KeepVersions = 1 // nobody asks for an old version of it by number
+	if _, err := t.Optimize(ctx, lance.OptimizeOptions{Prune: prune}, nil); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// tendedFile names the table whose files are being rewritten, and the run of the machine that does: if it stops meanwhile,
+// the newest version may be incomplete although no entry of the log says so.
+const (
+	tendedFile    = ".pixano/tended"
+	tendedHistory = ".history"
+)
+
+type tendedTable struct {
+	Table string `json:"table"`
+	Boot  string `json:"boot"`
+}
+
+func (s *state) beginTending(table string) error {
+	text, err := json.Marshal(tendedTable{table, bootID()})
+	if err == nil {
+		err = writeFile(filepath.Join(s.path, filepath.FromSlash(tendedFile)), text)
+	}
+	return fileError(err)
+}
+
+func (s *state) endTending() error {
+	err := os.Remove(filepath.Join(s.path, filepath.FromSlash(tendedFile)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fileError(err)
+}
+
+// tended returns the table whose files were being rewritten when the machine stopped, or "".
+func (s *state) tended() string {
+	var t tendedTable
+	text, err := os.ReadFile(filepath.Join(s.path, filepath.FromSlash(tendedFile)))
+	if err != nil || json.Unmarshal(text, &t) != nil || t.Boot == bootID() {
+		return ""
+	}
+	return t.Table
+}
+
+// upkeep is the maintenance of an open dataset in the background. It begins with the first change.
+type upkeep struct {
+	mu     sync.Mutex    // guards all but commits
+	wake   chan struct{} // nil until it begins
+	stop   context.CancelFunc
+	done   chan struct{}
+	closed bool
+
+	commits int       // since the last look; belongs to the writer
+	pruned  time.Time // when old versions were last removed
+	err     error     // of the last look; nil if it went well
+}
+
+// changed notes a change, and has the background look after enough of them.
+func (u *upkeep) changed(s *state) {
+	if u.commits++; u.commits < tendAfter || s.opts.Maintenance.Off {
+		return
+	}
+	u.commits = 0
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return
+	}
+	if u.wake == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		u.wake, u.stop, u.done = make(chan struct{}, 1), stop, make(chan struct{})
+		go u.run(ctx, s)
+	}
+	select {
+	case u.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+func (u *upkeep) run(ctx context.Context, s *state) {
+	defer close(u.done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-u.wake:
+		}
+		// What fails is tried again after the next changes; Optimize tells why.
+		_, err := s.tend(ctx, false)
+		u.mu.Lock()
+		u.err = err
+		u.mu.Unlock()
+	}
+}
+
+// close ends the maintenance in the background, and waits for it.
+func (u *upkeep) close() {
+	u.mu.Lock()
+	u.closed = true
+	stop, done := u.stop, u.done
+	u.mu.Unlock()
+	if stop != nil {
+		stop()
+		<-done
+	}
 }

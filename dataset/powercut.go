@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,16 +21,35 @@ const tornFolder = ".pixano/torn"
 // dropTorn takes the newest versions of a table away as long as their files are incomplete, which happens when the
 // machine stopped before it had written them out. Their changes are in the log, and are made again.
 func (s *state) dropTorn(ctx context.Context, table string) error {
+	db := filepath.Join(s.path, "db")
+	if tornVersion(ctx, db, table) == nil {
+		return nil
+	}
+	// What is open has seen the version that will be gone.
+	if t := s.write.tables[table]; t != nil {
+		t.Close()
+		delete(s.write.tables, table)
+	}
+	s.mu.Lock()
+	if t := s.open[table]; t != nil {
+		t.Close()
+		delete(s.open, table)
+	}
+	s.mu.Unlock()
+	return dropTornVersions(ctx, db, table, filepath.Join(s.path, filepath.FromSlash(tornFolder)))
+}
+
+// dropTornVersions moves the newest versions of a table in a database to a folder as long as their files are incomplete.
+func dropTornVersions(ctx context.Context, database, table, to string) error {
 	for {
-		why := s.torn(ctx, table)
+		why := tornVersion(ctx, database, table)
 		if why == nil {
 			return nil
 		}
-		name, others := newestManifest(filepath.Join(s.path, "db", table+".lance", "_versions"))
+		name, others := newestManifest(filepath.Join(database, table+".lance", "_versions"))
 		if name == "" || others == 0 {
 			return why
 		}
-		to := filepath.Join(s.path, filepath.FromSlash(tornFolder))
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
@@ -39,24 +59,13 @@ func (s *state) dropTorn(ctx context.Context, table string) error {
 		if err := syncDir(filepath.Dir(name)); err != nil {
 			return err
 		}
-		// What is open has seen the version that is gone.
-		if t := s.write.tables[table]; t != nil {
-			t.Close()
-			delete(s.write.tables, table)
-		}
-		s.mu.Lock()
-		if t := s.open[table]; t != nil {
-			t.Close()
-			delete(s.open, table)
-		}
-		s.mu.Unlock()
 	}
 }
 
-// torn reports why the newest version of a table is incomplete, or nil.
-func (s *state) torn(ctx context.Context, table string) error {
+// tornVersion reports why the newest version of a table is incomplete, or nil.
+func tornVersion(ctx context.Context, database, table string) error {
 	// A connection of its own has cached nothing.
-	db, err := lance.Connect(ctx, filepath.Join(s.path, "db"), nil)
+	db, err := lance.Connect(ctx, database, nil)
 	if err != nil {
 		return err
 	}
@@ -71,7 +80,7 @@ func (s *state) torn(ctx context.Context, table string) error {
 		return err
 	}
 	for _, file := range info.Files {
-		if err := whole(filepath.Join(s.path, "db", table+".lance", filepath.FromSlash(file))); err != nil {
+		if err := whole(filepath.Join(database, table+".lance", filepath.FromSlash(file))); err != nil {
 			return at("read", table, &kindError{ErrCorrupt, file + ": " + err.Error(), err})
 		}
 	}
@@ -126,17 +135,26 @@ func newestManifest(dir string) (name string, others int) {
 // It returns the entry after which all is to be looked at again.
 func (s *state) afterPowerCut(ctx context.Context) (uint64, error) {
 	log := s.write.log
-	if log.state.Boot == bootID() || log.state.Synced == log.last {
+	if log.state.Boot == bootID() {
 		return log.state.Applied, nil
 	}
-	tables, err := s.changedSince(log.state.Synced)
-	if err != nil {
-		return 0, err
+	var tables []string
+	if log.state.Synced != log.last {
+		var err error
+		if tables, err = s.changedSince(log.state.Synced); err != nil {
+			return 0, err
+		}
+	}
+	if table := s.tended(); table != "" && !slices.Contains(tables, table) {
+		tables = append(tables, table)
 	}
 	for _, table := range tables {
 		if err := s.dropTorn(ctx, table); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return 0, fmt.Errorf("after the machine stopped: %w", err)
 		}
+	}
+	if log.state.Synced == log.last {
+		return log.state.Applied, nil
 	}
 	return log.state.Synced, nil
 }

@@ -365,6 +365,7 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 		}
 		fault("noted")
 		w.since++
+		s.upkeep.changed(s)
 		a.noteCommits(plans)
 	}
 	for i, r := range accepted {
