@@ -250,4 +250,5 @@ type EmbeddingRequest struct {
 type EmbeddingResponse struct {
 	Meta
 	Vectors [][]float32
+	Shape   []int // of each vector, where it stands for an array of more than one dimension; nil for others
 }
