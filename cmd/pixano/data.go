@@ -22,7 +22,8 @@ import (
 
 func dataCommand() *cobra.Command {
 	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(), indexCommand(),
-		deleteCommand(), renameCommand(), copyCommand(), previewCommand())
+		deleteCommand(), renameCommand(), copyCommand(), previewCommand(),
+		historyCommand(), revertCommand(), snapshotCommand(), diffCommand(), restoreCommand(), optimizeCommand())
 }
 
 func listCommand() *cobra.Command {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pixano/dataset"
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +28,7 @@ const goldenDir = "../../testdata/golden"
 //	exits CODE COMMAND [ARG...]   runs a command that ends with an exit code
 //	golden NAME [AS]              copies a golden dataset to the work directory
 //	halve FILE                    cuts a file in the middle
+//	drop DATASET TABLE ID AUTHOR  deletes a row
 func TestScripts(t *testing.T) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -60,6 +63,16 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("usage: golden NAME [AS]")
 				}
 				ts.Check(os.CopyFS(ts.MkAbs(args[len(args)-1]), os.DirFS(filepath.Join(goldenDir, args[0]))))
+			},
+			"drop": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 4 {
+					ts.Fatalf("usage: drop DATASET TABLE ID AUTHOR")
+				}
+				ds, err := dataset.Open(t.Context(), ts.MkAbs(args[0]), nil)
+				ts.Check(err)
+				defer ds.Close()
+				_, err = ds.Apply(t.Context(), dataset.ChangeSet{Author: args[3], Changes: []dataset.Change{dataset.Delete(args[1], args[2])}})
+				ts.Check(err)
 			},
 			"halve": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
