@@ -9,11 +9,13 @@ import (
 	"pixano/dataset/exchange"
 	"pixano/dataset/folder"
 	"pixano/dataset/jsonl"
+	"pixano/dataset/voc"
+	"pixano/dataset/yolo"
 )
 
 // All returns the formats, the default of imports first.
 func All() []exchange.Format {
-	return []exchange.Format{folder.Format, jsonl.JSON, jsonl.JSONL, coco.Format}
+	return []exchange.Format{folder.Format, jsonl.JSON, jsonl.JSONL, coco.Format, yolo.Format, voc.Format}
 }
 
 // ByName returns a format by its name.
