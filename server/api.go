@@ -44,6 +44,7 @@ func (s *Server) routeAPI() {
 	s.routeHistory()
 	s.routeSnapshots()
 	s.routeSQL()
+	s.routeJobs()
 }
 
 // operation describes an additive route; its id is what clients call it by.

@@ -11,7 +11,6 @@ import (
 
 	"pixano/dataset"
 	"pixano/schema"
-	"pixano/search"
 )
 
 func (s *Server) routeBrowser() {
@@ -86,7 +85,7 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("skip %d: there are %d items", skip, out.Pagination.TotalSize)
 	}
 	out.SemanticSearch = searchable(ds)
-	all, distances, err := s.browsed(r, ds, q, dataset.Query{Where: where, OrderBy: orderOf(ds, q)})
+	all, distances, err := s.browsed(r, ds, q, dataset.Query{Where: where, OrderBy: orderOf(ds, q)}, skip, limit)
 	if err != nil {
 		return err
 	}
@@ -104,19 +103,27 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// browsed returns the items of a page's query or, where a text is searched, of that search, with their distances.
-func (s *Server) browsed(r *http.Request, ds *dataset.Dataset, q *query, sel dataset.Query) (*idList, map[string]float64, error) {
-	text, search := q.text("query")
-	if !search {
+// browsed returns the items of a page's query or, where a text is searched, of that search, with the distances of those of
+// the page.
+func (s *Server) browsed(r *http.Request, ds *dataset.Dataset, q *query, sel dataset.Query, skip, limit int) (*idList, map[string]float64, error) {
+	text, byText := q.text("query")
+	if !byText {
 		all, err := s.items(r.Context(), ds, sel)
 		return all, nil, err
 	}
 	table, _ := q.text("embedding_table")
-	ids, distances, err := s.semantic(r, ds, table, text)
-	if err != nil {
-		return nil, nil, err
+	if !slices.Contains(searchable(ds), table) {
+		return nil, nil, badRequest("embedding_table %q: want one of %s", table, strings.Join(searchable(ds), ", "))
 	}
-	all, err := newIDList(ids)
+	res, err := s.searcher(ds).Semantic(r.Context(), text, table, skip+limit)
+	if err != nil {
+		return nil, nil, badRequest("embedding_table %q: %v", table, err)
+	}
+	distances := map[string]float64{}
+	for _, h := range res.Hits {
+		distances[h.ItemID] = h.Distance
+	}
+	all, err := newIDList(res.Ranking)
 	return all, distances, err
 }
 
@@ -278,26 +285,4 @@ func origin(r *http.Request) string {
 		scheme = "https"
 	}
 	return cmp.Or(r.Header.Get("X-Forwarded-Proto"), scheme) + "://" + r.Host
-}
-
-// semantic searches items by a text. It returns the ids of all that have a vector, nearest first, with their distances.
-func (s *Server) semantic(r *http.Request, ds *dataset.Dataset, table, text string) ([]string, map[string]float64, error) {
-	if !slices.Contains(searchable(ds), table) {
-		return nil, nil, badRequest("embedding_table %q: want one of %s", table, strings.Join(searchable(ds), ", "))
-	}
-	vector, err := s.embedText(r.Context(), ds, table, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	found, err := search.New(ds, nil).Search(r.Context(), search.Query{Table: table, Vector: vector, Metric: dataset.L2})
-	if err != nil {
-		return nil, nil, err
-	}
-	ids := make([]string, len(found.Hits))
-	distances := make(map[string]float64, len(found.Hits))
-	for i, h := range found.Hits {
-		ids[i] = h.ItemID
-		distances[h.ItemID] = h.Distance
-	}
-	return ids, distances, nil
 }

@@ -116,7 +116,8 @@ func (s *Server) detail(w http.ResponseWriter, r *http.Request, err error) {
 // shown is an error as clients see it. Of failures of the server they see no more than that there was one if they lead
 // to paths; the log has the rest.
 func shown(code int, err error) string {
-	if code == http.StatusInternalServerError && !errors.Is(err, dataset.ErrCorrupt) {
+	_, meant := errors.AsType[*statusError](err)
+	if code == http.StatusInternalServerError && !meant && !errors.Is(err, dataset.ErrCorrupt) {
 		return "the server failed to answer; its log says why"
 	}
 	return err.Error()

@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -45,13 +44,37 @@ type ItemsPage struct {
 	}
 }
 
-// Search orders items by their distance.
+// Search orders items by how well they fit: by vectors, by words, or by both.
 type Search struct {
-	Table  string         `json:"table" doc:"of embeddings"`
-	Text   string         `json:"text,omitempty" doc:"what to look for, in words"`
-	ID     string         `json:"id,omitempty" doc:"of a row of the table: what is like it"`
+	Table  string         `json:"table" doc:"of embeddings; of words alone, of texts"`
+	Text   string         `json:"text,omitempty" doc:"what to look for, in words, by the model that the table names"`
+	Like   string         `json:"like,omitempty" doc:"id of a row of the table, of a view or of an item: what is like it"`
 	Vector []float32      `json:"vector,omitempty" doc:"of the length of the table's vectors"`
+	Words  *search.Words  `json:"words,omitempty" doc:"words to look for in texts"`
 	Metric dataset.Metric `json:"metric,omitempty" enum:"l2,cosine,dot"`
+	Exact  bool           `json:"exact,omitempty" doc:"compare with every vector even where there is an index"`
+}
+
+// query makes a search among the items of a query.
+func (f Search) query(items dataset.Query) search.Query {
+	q := search.Query{Table: f.Table, Text: f.Text, Like: f.Like, Vector: f.Vector, Words: f.Words, Metric: f.Metric, Exact: f.Exact}
+	q.Filter = dataset.Query{ItemIDs: items.ItemIDs, Has: items.Has}
+	if items.IDs != nil {
+		q.Filter.ItemIDs = items.IDs
+	}
+	if items.Where != "" {
+		q.Filter.Has = append(slices.Clip(q.Filter.Has), dataset.Has{Table: schema.ItemTable, Where: items.Where, Args: items.Args})
+	}
+	return q
+}
+
+// searcher returns the searches of a dataset.
+func (s *Server) searcher(ds *dataset.Dataset) *search.Searcher {
+	searcher := search.New(ds, nil)
+	if s.opts.Models != nil {
+		searcher = searcher.WithModels(s.opts.Models)
+	}
+	return searcher
 }
 
 func (s *Server) routeExplore() {
@@ -132,26 +155,23 @@ func (s *Server) routeExplore() {
 			return out, err
 		})
 	})
-	similar := operation("POST", "/similar/{dataset}", "findSimilar", "explorer", "Rows of an embedding table nearest to a text, a vector or one of its rows")
+	similar := operation("POST", "/similar/{dataset}", "findSimilar", "explorer", "Rows, or items, that fit a text, a vector, an example or words, best first")
 	huma.Register(s.api, similar, func(ctx context.Context, in *struct {
 		DatasetPath
 		Body struct {
 			Search
-			ByItem bool `json:"by_item,omitempty" doc:"one hit for each item: its nearest row"`
-			Limit  int  `json:"limit,omitempty" default:"50" minimum:"1" maximum:"1000"`
-			Offset int  `json:"offset,omitempty" minimum:"0"`
+			Filter dataset.Query `json:"filter,omitempty" doc:"of the items to search among; its order, limit and offset make no difference"`
+			ByItem bool          `json:"by_item,omitempty" doc:"one hit for each item: its nearest row"`
+			Limit  int           `json:"limit,omitempty" default:"50" minimum:"1" maximum:"1000"`
+			Offset int           `json:"offset,omitempty" minimum:"0"`
 		}
 	}) (*HitList, error) {
 		return with(s, ctx, in.DatasetPath, func(ds *dataset.Dataset) (*HitList, error) {
-			vector, err := s.vectorOf(ctx, ds, in.Body.Search)
-			if err != nil {
-				return nil, err
-			}
-			found, err := search.New(ds, nil).Search(ctx, search.Query{
-				Table: in.Body.Table, Vector: vector, Metric: in.Body.Metric, ByRow: !in.Body.ByItem, Limit: in.Body.Limit, Offset: in.Body.Offset,
-			})
+			ask := in.Body.Search.query(in.Body.Filter)
+			ask.ByRow, ask.Limit, ask.Offset = !in.Body.ByItem, in.Body.Limit, in.Body.Offset
+			res, err := s.searcher(ds).Search(ctx, ask)
 			out := &HitList{}
-			out.Body.Hits = found.Hits
+			out.Body.Hits, out.Body.Index = append([]search.Hit{}, res.Hits...), res.Index
 			return out, err
 		})
 	})
@@ -183,65 +203,35 @@ type FacetList struct {
 // HitList is hits, nearest first.
 type HitList struct {
 	Body struct {
-		Hits []search.Hit `json:"hits"`
+		Hits  []search.Hit `json:"hits"`
+		Index string       `json:"index,omitempty" doc:"the index that was used; empty: every vector was compared"`
 	}
 }
 
-// found returns the ids of all items of a query or a search, the latter with their distances.
+// found returns the ids of all items of a query or a search, the latter with the distances of those of a page.
 func (s *Server) found(ctx context.Context, ds *dataset.Dataset, q dataset.Query, by *Search) (*idList, map[string]float64, error) {
-	all, err := s.items(ctx, ds, q)
-	if err != nil || by == nil {
+	if by == nil {
+		all, err := s.items(ctx, ds, q)
 		return all, nil, err
 	}
-	vector, err := s.vectorOf(ctx, ds, *by)
+	ask := by.query(q)
+	ask.Ranking, ask.Limit, ask.Offset = true, q.Limit, q.Offset
+	res, err := s.searcher(ds).Search(ctx, ask)
 	if err != nil {
 		return nil, nil, err
 	}
-	found, err := search.New(ds, nil).Search(ctx, search.Query{Table: by.Table, Vector: vector, Metric: by.Metric})
-	if err != nil {
-		return nil, nil, err
-	}
-	var ids []string
 	distances := map[string]float64{}
-	for _, h := range found.Hits {
-		if _, ok := all.place[h.ItemID]; ok {
-			ids = append(ids, h.ItemID)
+	for _, h := range res.Hits {
+		if h.VectorRank != 0 {
 			distances[h.ItemID] = h.Distance
 		}
 	}
-	ranked, err := newIDList(ids)
-	return ranked, distances, err
-}
-
-// vectorOf returns the vector that a search looks for.
-func (s *Server) vectorOf(ctx context.Context, ds *dataset.Dataset, search Search) ([]float32, error) {
-	given := 0
-	for _, is := range []bool{search.Text != "", search.ID != "", len(search.Vector) > 0} {
-		if is {
-			given++
-		}
-	}
-	switch {
-	case given != 1:
-		return nil, badRequest("a search wants one of text, id and vector")
-	case len(search.Vector) > 0:
-		return search.Vector, nil
-	case search.Text != "":
-		return s.embedText(ctx, ds, search.Table, search.Text)
-	}
-	var rows []dataset.Row
-	if missing, err := ds.ByID(ctx, search.Table, &rows, search.ID); err != nil || len(missing) > 0 {
-		return nil, cmp.Or(err, notFound("%s %q: no such row", search.Table, search.ID))
-	}
-	vector, ok := rows[0].Value("vector").([]float32)
-	if !ok {
-		return nil, badRequest("%s %q has no vector of floats", search.Table, search.ID)
-	}
-	return vector, nil
+	all, err := newIDList(res.Ranking)
+	return all, distances, err
 }
 
 // explore reads a page of items.
-func (s *Server) explore(ctx context.Context, ds *dataset.Dataset, q dataset.Query, search *Search, extra []string) (*ItemsPage, error) {
+func (s *Server) explore(ctx context.Context, ds *dataset.Dataset, q dataset.Query, by *Search, extra []string) (*ItemsPage, error) {
 	q.Limit = cmp.Or(q.Limit, 100)
 	if q.Limit < 0 || q.Limit > maxPage || q.Offset < 0 {
 		return nil, badRequest("limit %d, offset %d: want a limit from 1 to %d and an offset of at least 0", q.Limit, q.Offset, maxPage)
@@ -253,8 +243,8 @@ func (s *Server) explore(ctx context.Context, ds *dataset.Dataset, q dataset.Que
 	out.Body.Offset = q.Offset
 	var rows []*schema.Dynamic
 	var distances map[string]float64
-	if search != nil {
-		all, found, err := s.found(ctx, ds, q, search)
+	if by != nil {
+		all, found, err := s.found(ctx, ds, q, by)
 		if err != nil {
 			return nil, err
 		}
@@ -351,16 +341,4 @@ func viewsOf(ctx context.Context, ds *dataset.Dataset, view string, ids []string
 		cells[item] = cell
 	}
 	return cells, nil
-}
-
-// embedText makes the vector of a text.
-func (s *Server) embedText(ctx context.Context, ds *dataset.Dataset, table, text string) ([]float32, error) {
-	if s.opts.Embed == nil {
-		return nil, &statusError{http.StatusBadRequest, "there is no model to make a vector of a text"}
-	}
-	vector, err := s.opts.Embed(ctx, ds, table, text)
-	if err != nil {
-		return nil, badRequest("embedding_table %q: %v", table, err)
-	}
-	return vector, nil
 }

@@ -54,11 +54,11 @@ func TestSearchRoutes(t *testing.T) {
 	url := start(t, newLibrary(t, "image_detection"), nil)
 	row := call(t, "GET", url+"/embeddings/"+images+"/image_embedding?limit=1", nil).decoded(t).([]any)[0].(map[string]any)
 	id, item := row["id"].(string), row["data"].(map[string]any)["item_ref"].(map[string]any)["id"].(string)
-	hits := post(t, url+"/similar/"+images, `{"table": "image_embedding", "id": "`+id+`", "limit": 3}`)["hits"].([]any)
+	hits := post(t, url+"/similar/"+images, `{"table": "image_embedding", "like": "`+id+`", "limit": 3}`)["hits"].([]any)
 	if first := hits[0].(map[string]any); len(hits) != 3 || first["id"] != id || first["distance"] != 0.0 {
 		t.Errorf("hits %v", hits)
 	}
-	search := `"search": {"table": "image_embedding", "id": "` + id + `"}`
+	search := `"search": {"table": "image_embedding", "like": "` + id + `"}`
 	page := post(t, url+"/explore/"+images, `{`+search+`, "query": {"where": "split = 'val'"}, "with": ["total"]}`)
 	for _, i := range page["items"].([]any) {
 		data := i.(map[string]any)["row"].(map[string]any)["data"].(map[string]any)

@@ -64,12 +64,52 @@ func (s *Server) describe() {
 	d.op("GET", "/browser/item_ids/{dataset}", "listItemIDs", "explorer", "Ids of all items in storage order", nil, nil, listOf(text("id")), 400, 404)
 	d.op("GET", "/models", "listBrowserModels", "models", "Names of the models that run in the browser", nil, nil, listOf(text("name")))
 	d.file("/models/{name}", "getBrowserModel", "models", "A model that runs in the browser", nil)
+	d.inference()
 	width := &huma.Param{Name: "w", In: "query", Description: "reduce an image to about this width, in pixels", Schema: atLeast(1)}
 	d.file("/media/{path}", "getMedia", "media", "A media file, or a part of it, by the url of its view", []*huma.Param{width})
 	d.file("/dataset_media/{dataset}/{path}", "getDatasetMedia", "media", "A media file of a dataset, or a part of it, by the url of its view", []*huma.Param{width})
 	d.file("/app_models/{path}", "getModelFile", "models", "A file of the directory of models", nil)
 	d.file("/thumbnail/{url}", "getThumbnail", "media", "A small picture of an image, by the url of its view in base64", []*huma.Param{
 		{Name: "max_size", In: "query", Description: "of the longer side, in pixels", Schema: atLeast(1)}, textParam("dataset", "whose media to look at")})
+}
+
+// inference describes the routes of models.
+func (d describer) inference() {
+	const tag = "inference"
+	one := func(name, doc string) *huma.Param {
+		p := textParam(name, doc)
+		p.Required = true
+		return p
+	}
+	d.op("POST", "/inference/connect", "connectInference", tag, "Connect to a server of Pixano-Inference", []*huma.Param{one("url", "http://HOST:PORT")}, nil, null(), 404)
+	provider := objectOf("name", text(""), "tasks", listOf(text("")))
+	d.op("GET", "/inference/status", "getInferenceStatus", tag, "Whether there is a connection, and which", nil, nil,
+		objectOf("connected", &huma.Schema{Type: huma.TypeBoolean}, "default", text("name of the provider in use"), "providers", listOf(provider)))
+	d.op("GET", "/inference/providers", "listProviders", tag, "Where models run", nil, nil, listOf(provider))
+	d.op("POST", "/inference/disconnect/{name}", "disconnectInference", tag, "Forget a connection", nil, nil, null(), 404)
+	d.op("GET", "/inference/models/list", "listModels", tag, "Models of a provider", []*huma.Param{textParam("task", "only those for it"), textParam("provider", "empty: the one in use")},
+		nil, listOf(objectOf("name", text(""), "task", text(""))), 404, 502, 504)
+	free := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+	config := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"name": text(""), "task": text(""), "path": text("of the weights"), "config": free, "processor_config": free}, Required: []string{"name", "task"}}
+	d.op("POST", "/inference/models/instantiate", "deployModel", tag, "Load a model", nil, objectOf("config", config, "provider", text("the library that runs it")), null(), 400, 404, 502, 504)
+	d.op("DELETE", "/inference/models/delete/{name}", "undeployModel", tag, "Unload a model", nil, nil, null(), 400, 404, 502, 504)
+	body := func(required []string) *huma.Schema {
+		row, number := ref("Row"), &huma.Schema{Type: huma.TypeNumber}
+		all := map[string]*huma.Schema{
+			"dataset_id": text(""), "model": text(""), "provider_name": text("empty: the one in use"), "image": row, "video": listOf(row), "entity": row,
+			"bbox":   {Type: huma.TypeObject, Properties: map[string]*huma.Schema{"coords": listOf(number), "format": text("xywh or xyxy"), "is_normalized": {Type: huma.TypeBoolean}}},
+			"points": listOf(listOf(integer("x, y in pixels"))), "labels": listOf(integer("1: on the object; 0: beside it")), "mask_table_name": text(""), "box_table_name": text(""), "class_table_name": text(""),
+			"classes": {Description: "a list of texts, or a text"}, "box_threshold": number, "text_threshold": number, "conversation": row, "messages": listOf(row),
+			"max_new_tokens": integer(""), "temperature": number, "role_system": text(""), "role_user": text(""), "role_assistant": text(""),
+		}
+		return &huma.Schema{Type: huma.TypeObject, Properties: all, Required: required}
+	}
+	row := ref("Row")
+	d.op("POST", "/inference/tasks/mask-generation/image", "runImageMask", tag, "The mask of an object; it is not stored", nil, body(imageMask.required), objectOf("mask", row), 400, 404, 502, 504)
+	d.op("POST", "/inference/tasks/mask-generation/video", "runVideoMask", tag, "Masks of an object through frames; they are not stored", nil, body(videoMask.required), objectOf("masks", listOf(row)), 400, 404, 502, 504)
+	d.op("POST", "/inference/tasks/zero-shot-detection/image", "runDetection", tag, "Boxes of objects of some classes; they are not stored", nil, body(detect.required),
+		listOf(objectOf("bbox", row, "classification", row)), 400, 404, 502, 504)
+	d.op("POST", "/inference/tasks/conditional_generation/text-image", "runAnswer", tag, "The next message of a conversation; it is not stored", nil, body(answer.required), row, 400, 404, 502, 504)
 }
 
 type describer struct {

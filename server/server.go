@@ -15,6 +15,8 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"pixano/dataset"
+	"pixano/inference"
+	"pixano/search"
 )
 
 // Options are the options of [New]. Nil and the zero value are the defaults.
@@ -59,8 +61,17 @@ type Options struct {
 	// ImageCache bounds the memory for reduced images, in bytes. 0: 128 MiB.
 	ImageCache int
 
-	// Embed makes the vector of a text for a search in an embedding table. Nil: there is no search by text.
-	Embed func(ctx context.Context, ds *dataset.Dataset, table, text string) ([]float32, error)
+	// Models gives the model that computed the vectors of a table, for searches by text; it should keep what is costly to
+	// make. Nil: there is no search by text.
+	Models func(ctx context.Context, f search.Function) (search.Embedder, error)
+
+	// Inference are the connections to model servers, and what they can be made to. Nil: there are none, and none can be
+	// made. The server does not close it.
+	Inference *inference.Registry
+
+	// ExchangeDir is the directory whose folders clients may name as sources of imports, and in which exports are made.
+	// "": there are no imports and exports.
+	ExchangeDir string
 
 	// Log receives failures, and with level debug each request. Nil: [slog.Default].
 	Log *slog.Logger
@@ -87,6 +98,7 @@ type Server struct {
 	images   *images
 	lists    *memo[*idList]
 	events   *events
+	jobs     *jobs
 }
 
 // listCache bounds the memory for lists of ids, in bytes.
@@ -98,7 +110,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Server{opts: opts.withDefaults(), library: library, previews: previews{kept: map[string]preview{}}, events: newEvents()}
+	s := &Server{opts: opts.withDefaults(), library: library, previews: previews{kept: map[string]preview{}}, events: newEvents(), jobs: newJobs()}
 	s.log = s.opts.Log
 	for name, dir := range s.opts.MediaRoots {
 		if name == "" || name != filepath.Base(name) {
@@ -112,6 +124,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 	s.routeDatasets()
 	s.routeBrowser()
 	s.routeMedia()
+	s.routeInference()
 	if err := s.routePages(); err != nil {
 		return nil, err
 	}
@@ -130,9 +143,10 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 // shut down.
 func (s *Server) EndStreams() { s.events.close() }
 
-// Close ends the streams of events and closes all datasets.
+// Close ends the streams of events, cancels all jobs and closes all datasets.
 func (s *Server) Close() error {
 	s.events.close()
+	s.jobs.end()
 	return s.pool.close()
 }
 

@@ -21,6 +21,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"pixano/dataset"
+	"pixano/inference"
+	"pixano/inference/grabcut"
+	"pixano/inference/onnx"
+	"pixano/inference/pixanoserver"
 	"pixano/server"
 	"pixano/server/ui"
 )
@@ -39,6 +43,7 @@ type serverOptions struct {
 	port                           int
 	libraryDir, mediaDir, modelDir string
 	referenceUI                    string
+	inferenceURL, exchangeDir      string
 	mediaRoots, cors, hosts        []string
 	insecure, open, readOnly, logs bool
 }
@@ -64,6 +69,8 @@ func serverRunCommand() *cobra.Command {
 	flags.StringVar(&o.mediaDir, "media-dir", "", "the directory that the urls of media start from")
 	flags.StringVar(&o.modelDir, "models-dir", "", "the directory of models that run in the browser")
 	flags.StringArrayVar(&o.mediaRoots, "media-root", nil, "NAME=DIR: media urls NAME/… are files of DIR; may be repeated")
+	flags.StringVar(&o.exchangeDir, "exchange-dir", "", "the directory of sources of imports and of exports (default: exchange in DATA_DIR)")
+	flags.StringVar(&o.inferenceURL, "pixano-inference-url", "", "connect to this server of Pixano-Inference at the start")
 	flags.StringVar(&o.referenceUI, "ui", "", "serve the web interface of Pixano 0.6 in this directory at /")
 	flags.StringArrayVar(&o.cors, "cors", nil, "an origin whose pages may use the API, * for any; may be repeated")
 	flags.StringArrayVar(&o.hosts, "allow-host", nil, "a name under which the server is reached, * for any; may be repeated")
@@ -88,12 +95,33 @@ func (o *serverOptions) run(cmd *cobra.Command, dir string) error {
 	if err := o.checkAddress(); err != nil {
 		return err
 	}
+	models, err := o.models(cmd.Context(), opts)
+	if err != nil {
+		return err
+	}
+	defer models.Close()
 	handler, err := server.New(library, opts)
 	if err != nil {
 		return err
 	}
 	defer handler.Close()
 	return o.serve(cmd, handler)
+}
+
+// models sets the models of a server: those of this process, and those of the servers that it connects to.
+func (o *serverOptions) models(ctx context.Context, opts *server.Options) (*inference.Registry, error) {
+	registry := &inference.Registry{}
+	registry.Register(pixanoserver.Kind, pixanoserver.Connector(nil))
+	local := onnx.New(&onnx.Options{Dirs: []string{opts.ModelsDir}})
+	err := errors.Join(registry.Add(grabcut.New()), registry.Add(local))
+	if err == nil && o.inferenceURL != "" {
+		_, _, err = registry.Connect(ctx, pixanoserver.Kind, o.inferenceURL)
+	}
+	if err != nil {
+		return nil, errors.Join(err, registry.Close())
+	}
+	opts.Inference, opts.Models = registry, modelOf
+	return registry, nil
 }
 
 // setting is a variable of the environment, which may have PIXANO_ in front.
@@ -120,6 +148,9 @@ func (o *serverOptions) options(cmd *cobra.Command, dir string) (*server.Options
 	opts := &server.Options{
 		MediaDir: media, ModelsDir: cmp.Or(o.modelDir, setting("MODELS_DIR"), models), MediaRoots: map[string]string{},
 		UI: ui.Files(), ReferenceUI: o.referenceUI, CORS: o.cors, Hosts: append(o.hosts, o.host), ReadOnly: o.readOnly,
+	}
+	if opts.ExchangeDir = o.exchangeDir; o.exchangeDir == "" && library != dir {
+		opts.ExchangeDir = filepath.Join(dir, "exchange")
 	}
 	for _, root := range o.mediaRoots {
 		name, dir, ok := strings.Cut(root, "=")

@@ -3,6 +3,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -17,6 +18,7 @@ import (
 	"pixano/dataset"
 	"pixano/features"
 	"pixano/schema"
+	"pixano/search"
 	"pixano/server"
 )
 
@@ -37,6 +39,25 @@ type Pets struct {
 	Boxes   []schema.BBox
 	Masks   []schema.CompressedRLE
 	Vectors []schema.ViewEmbedding `pixano:"photo_text,dim=4"`
+}
+
+// lengths is a model that knows how long a text is: one of n letters is like the n-th pet.
+type lengths struct{}
+
+func (lengths) Name() string             { return "lengths" }
+func (lengths) Metadata() map[string]any { return nil }
+func (lengths) Dim() int                 { return 4 }
+
+func (lengths) EmbedTexts(_ context.Context, texts []string) ([][]float32, error) {
+	var vectors [][]float32
+	for _, t := range texts {
+		vectors = append(vectors, []float32{float32(len(t)), 0, 0, 0})
+	}
+	return vectors, nil
+}
+
+func (lengths) EmbedImages(context.Context, []image.Image) ([][]float32, error) {
+	return nil, errors.ErrUnsupported
 }
 
 const petCount = 25 // items: two pages
@@ -79,6 +100,9 @@ func makePets(t testing.TB) (library, media string) {
 		t.Fatal(err)
 	}
 	if err := ds.AddItems(ctx, pets); err != nil {
+		t.Fatal(err)
+	}
+	if err := search.SetFunction(ctx, ds, "photo_text", lengths{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := ds.SetConstraint(ctx, "animals", dataset.Constraint{Name: "species", Restricted: true, Values: []any{"cat", "dog"}}); err != nil {
@@ -154,9 +178,7 @@ func TestReferenceUI(t *testing.T) {
 	library, media := makePets(t)
 	address := startServer(t, library, &server.Options{
 		MediaDir: media, ReferenceUI: dist, ModelsDir: filepath.Join(library, "models"),
-		Embed: func(_ context.Context, _ *dataset.Dataset, _, text string) ([]float32, error) {
-			return []float32{float32(len(text)), 0, 0, 0}, nil // a text of n letters is like the n-th pet
-		},
+		Models: func(context.Context, search.Function) (search.Embedder, error) { return lengths{}, nil },
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
