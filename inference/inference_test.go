@@ -19,6 +19,8 @@ import (
 
 	"pixano/features"
 	"pixano/inference"
+	"pixano/inference/toyclip"
+	"pixano/search"
 )
 
 // fake is a provider whose answers a test sets.
@@ -452,4 +454,56 @@ func TestInferenceMetadata(t *testing.T) {
 	if diff := cmp.Diff(want, m.InferenceMetadata()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestEmbedder finds the model that a table's function names.
+func TestEmbedder(t *testing.T) {
+	one := &named{fake{name: "one", models: []inference.Model{{Name: "mini", Task: inference.TaskEmbedding}}, embed: func(r *inference.EmbeddingRequest) *inference.EmbeddingResponse {
+		resp := &inference.EmbeddingResponse{}
+		for range len(r.Texts) + len(r.Images) {
+			resp.Vectors = append(resp.Vectors, []float32{1, 0, 0})
+		}
+		return resp
+	}}}
+	var r inference.Registry
+	if err := r.Add(one); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		function search.Function
+		found    bool
+	}{
+		{search.Function{Name: "sentence-transformers", Model: map[string]any{"name": "mini"}}, true},
+		{search.Function{Name: "sentence-transformers", Model: map[string]any{"name": "owner/MINI", "max_retries": 7.0}}, true},
+		{search.Function{Name: "sentence-transformers", Model: map[string]any{"name": "large"}}, false},
+		{search.Function{Name: "sentence-transformers"}, false}, // that of the default is another one
+		{search.Function{Name: "open-clip", Model: map[string]any{"name": "mini"}}, false},
+		{search.Function{Name: "toy-clip"}, true},
+	} {
+		if test.function.Name == "toy-clip" {
+			r.RegisterEmbedder(toyclip.Embedder{})
+		}
+		e, err := r.Embedder(t.Context(), test.function)
+		switch {
+		case test.found && err != nil, !test.found && !errors.Is(err, inference.ErrModelNotFound):
+			t.Errorf("%v: %v", test.function, err)
+		case test.found && e.Name() != test.function.Name:
+			t.Errorf("%v: %s", test.function, e.Name())
+		case test.found && test.function.Name != "toy-clip" && e.Dim() != 3:
+			t.Errorf("%v: %d values, want 3", test.function, e.Dim())
+		}
+	}
+	if err := r.Remove(one.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Embedder(t.Context(), search.Function{Name: "sentence-transformers", Model: map[string]any{"name": "mini"}}); !errors.Is(err, inference.ErrModelNotFound) {
+		t.Errorf("of a provider that was removed: %v", err)
+	}
+}
+
+// named is a provider whose one model is a function of LanceDB.
+type named struct{ fake }
+
+func (*named) EmbeddingFunction(model string) (string, map[string]any, bool) {
+	return "sentence-transformers", map[string]any{"name": model}, true
 }

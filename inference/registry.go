@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"pixano/search"
 )
 
 // Connector connects to the server at a URL. It contacts the server, and fails if there is none of its kind.
@@ -19,6 +21,9 @@ type Registry struct {
 	mu    sync.Mutex
 	kinds map[string]Connector
 	named []Provider // in the order in which they came; the first is the default
+
+	embedders map[string]search.Embedder      // of no provider, by name
+	ofModels  map[embedderKey]search.Embedder // of providers
 }
 
 // Register adds a kind of server, such as "pixano-inference". A kind that is there is replaced.
@@ -122,6 +127,7 @@ func (r *Registry) Remove(name string) error {
 	}
 	p := r.named[i]
 	r.named = slices.Delete(r.named, i, i+1)
+	maps.DeleteFunc(r.ofModels, func(k embedderKey, _ search.Embedder) bool { return k.provider == p })
 	r.mu.Unlock()
 	return p.Close()
 }
@@ -166,7 +172,7 @@ func (r *Registry) Find(ctx context.Context, provider, model string, task Task) 
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	named := r.named
-	r.named = nil
+	r.named, r.ofModels = nil, nil
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range named {

@@ -171,6 +171,15 @@ func (p *Provider) Find(name string) (*Model, error) {
 	return nil, err
 }
 
+// EmbeddingFunction returns the embedding function that a model is, see [Function].
+func (p *Provider) EmbeddingFunction(model string) (name string, arguments map[string]any, ok bool) {
+	m, err := p.Find(model)
+	if err != nil || m.Function == nil {
+		return "", nil, false
+	}
+	return m.Function.Name, m.Function.Model, true
+}
+
 // runner is a model of a family that is loaded.
 type runner interface{ close() error }
 

@@ -1,0 +1,215 @@
+package inference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"maps"
+	"slices"
+	"strings"
+
+	"pixano/search"
+)
+
+// FunctionNamer is a Provider that knows which embedding functions its models are, as the metadata of tables name them.
+// Models of other providers are functions of the kind of their provider: "pixano-inference" with {"name": "clip"}.
+type FunctionNamer interface {
+	// EmbeddingFunction returns name and arguments of the function that a model is, or false for none.
+	EmbeddingFunction(model string) (name string, arguments map[string]any, ok bool)
+}
+
+// NewEmbedder returns a model of a provider as what package search wants. It asks the model for a vector, so as to know
+// their length. Vectors have the length 1.
+func NewEmbedder(ctx context.Context, p Provider, model string) (search.Embedder, error) {
+	e := &embedder{provider: p, model: model}
+	e.name, e.arguments = functionOf(p, model)
+	vectors, err := e.EmbedTexts(ctx, []string{"a"})
+	if errors.Is(err, errors.ErrUnsupported) {
+		grey := image.NewUniform(color.Gray{128})
+		vectors, err = e.EmbedImages(ctx, []image.Image{&uniform{grey}})
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.dim = len(vectors[0])
+	return e, nil
+}
+
+// uniform is a small picture of one colour.
+type uniform struct{ *image.Uniform }
+
+func (uniform) Bounds() image.Rectangle { return image.Rect(0, 0, 8, 8) }
+
+// functionOf returns the embedding function that a model is.
+func functionOf(p Provider, model string) (name string, arguments map[string]any) {
+	if n, ok := p.(FunctionNamer); ok {
+		if name, arguments, ok := n.EmbeddingFunction(model); ok {
+			return name, arguments
+		}
+	}
+	kind, _, _ := strings.Cut(p.Name(), "@")
+	return kind, map[string]any{"name": model}
+}
+
+type embedder struct {
+	provider  Provider
+	model     string
+	name      string
+	arguments map[string]any
+	dim       int
+}
+
+func (e *embedder) Name() string             { return e.name }
+func (e *embedder) Metadata() map[string]any { return maps.Clone(e.arguments) }
+func (e *embedder) Dim() int                 { return e.dim }
+
+func (e *embedder) EmbedTexts(ctx context.Context, texts []string) ([][]float32, error) {
+	return e.embed(ctx, &EmbeddingRequest{Texts: texts})
+}
+
+func (e *embedder) EmbedImages(ctx context.Context, images []image.Image) ([][]float32, error) {
+	req := &EmbeddingRequest{}
+	for _, img := range images {
+		picture, err := ImageOf(img)
+		if err != nil {
+			return nil, err
+		}
+		req.Images = append(req.Images, picture)
+	}
+	return e.embed(ctx, req)
+}
+
+func (e *embedder) embed(ctx context.Context, req *EmbeddingRequest) ([][]float32, error) {
+	req.Model, req.Normalize = e.model, true
+	resp, err := Embed(ctx, e.provider, req)
+	if err != nil {
+		return nil, err
+	}
+	if e.dim != 0 && len(resp.Vectors[0]) != e.dim {
+		return nil, Located(nonsense("vectors of %d values, and before of %d", len(resp.Vectors[0]), e.dim), e.provider.Name(), string(TaskEmbedding), e.model)
+	}
+	return resp.Vectors, nil
+}
+
+// The arguments that functions of Python's LanceDB have when a table names none.
+var defaultArguments = map[string]map[string]any{
+	"sentence-transformers": {"name": "all-MiniLM-L6-v2"},
+	"open-clip":             {"name": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
+	"siglip":                {"model_name": "google/siglip-base-patch16-224"},
+}
+
+// sameFunction reports whether a function of a table is that of a model: of one name, with one value for each argument that
+// both have. Names of models are compared without their owner and in any case, as hubs do.
+func sameFunction(f search.Function, name string, arguments map[string]any) bool {
+	if f.Name != name {
+		return false
+	}
+	with := func(given map[string]any) map[string]any {
+		all := maps.Clone(defaultArguments[name])
+		if all == nil {
+			all = map[string]any{}
+		}
+		maps.Copy(all, given)
+		return all
+	}
+	theirs, ours := with(f.Model), with(arguments)
+	for key, value := range ours {
+		other, ok := theirs[key]
+		if !ok {
+			continue
+		}
+		a, aText := value.(string)
+		b, bText := other.(string)
+		if aText && bText {
+			if strings.EqualFold(a[strings.LastIndexByte(a, '/')+1:], b[strings.LastIndexByte(b, '/')+1:]) {
+				continue
+			}
+		} else if fmt.Sprint(value) == fmt.Sprint(other) {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// RegisterEmbedder adds an embedder that no provider has, under its name. One that is there is replaced.
+func (r *Registry) RegisterEmbedder(e search.Embedder) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.embedders == nil {
+		r.embedders = map[string]search.Embedder{}
+	}
+	r.embedders[e.Name()] = e
+}
+
+// Embedder returns what computes the vectors of a table's function: a registered embedder of its name or, of the providers
+// in order, the first model that is this function. None is ErrModelNotFound. It is what [search.Searcher.WithModels] takes.
+func (r *Registry) Embedder(ctx context.Context, f search.Function) (search.Embedder, error) {
+	r.mu.Lock()
+	e := r.embedders[f.Name]
+	r.mu.Unlock()
+	if e != nil {
+		return e, nil
+	}
+	var known []string
+	var errs []error
+	for _, p := range r.Providers() {
+		models, err := p.Models(ctx)
+		if err != nil {
+			errs = append(errs, Located(err, p.Name(), "list models", ""))
+			continue
+		}
+		for _, m := range models {
+			if m.Task != TaskEmbedding {
+				continue
+			}
+			name, arguments := functionOf(p, m.Name)
+			if sameFunction(f, name, arguments) {
+				return r.embedder(ctx, p, m.Name)
+			}
+			known = append(known, fmt.Sprintf("%s %v", name, arguments))
+		}
+	}
+	slices.Sort(known)
+	list := "there is none"
+	if len(known) > 0 {
+		list = "there are " + strings.Join(known, ", ")
+	}
+	return nil, errors.Join(append([]error{Errorf(ErrModelNotFound, "no model is the embedding function %q with %v: %s", f.Name, f.Model, list)}, errs...)...)
+}
+
+// embedder keeps the embedder of a model, which costs a run to make.
+func (r *Registry) embedder(ctx context.Context, p Provider, model string) (search.Embedder, error) {
+	key := embedderKey{p, model}
+	r.mu.Lock()
+	e := r.ofModels[key]
+	r.mu.Unlock()
+	if e != nil {
+		return e, nil
+	}
+	e, err := NewEmbedder(ctx, p, model)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.find(p.Name()) >= 0 { // it may have been removed meanwhile
+		if r.ofModels == nil {
+			r.ofModels = map[embedderKey]search.Embedder{}
+		}
+		r.ofModels[key] = e
+	}
+	return e, nil
+}
+
+type embedderKey struct {
+	provider Provider
+	model    string
+}
+
+// IsFunction reports whether an embedder is the function that a table names.
+func IsFunction(f search.Function, e search.Embedder) bool {
+	return sameFunction(f, e.Name(), e.Metadata())
+}
