@@ -63,6 +63,7 @@ type checker struct {
 	versions map[string]uint64
 	errs     map[string]error    // of tables that could not be opened
 	ids      map[string][]uint64 // per table the hashes of its ids, sorted
+	broken   map[string]bool     // tables that cannot be read, which references may lead to; nil: they end the check
 }
 
 // check checks tables, nil for all. hash replaces the hash of ids in tests.
@@ -269,8 +270,8 @@ type target struct {
 
 // exists reports whether the row that a column refers to is there.
 func (c *checker) exists(ctx context.Context, last *target, to ref) (bool, error) {
-	if to == last.to {
-		return last.found, nil
+	if to == last.to || c.broken[to.table] {
+		return last.found || c.broken[to.table], nil
 	}
 	if to.table != last.to.table {
 		hashes, err := c.hashes(ctx, to.table)
