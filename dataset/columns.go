@@ -892,7 +892,7 @@ func (s *state) followConstraints(n columnsNote) error {
 
 // foreseeColumns, where nothing can be written, takes the schema that a change of columns led to that was cut off.
 func (s *state) foreseeColumns(ctx context.Context) error {
-	if s.layout != ItemLayout || !s.unfinishedColumns() {
+	if s.layout != ItemLayout || s.snapshot != nil || !s.unfinishedColumns() {
 		return nil
 	}
 	_, to, done, err := s.readColumnsNote(ctx)
@@ -918,13 +918,13 @@ func schemaFile(path string) *fs.FileInfo {
 func (s *state) follow() {
 	known := s.known.Load()
 	if known == nil {
-		return // it is not the file that the schema came from
+		return
 	}
-	now := schemaFile(s.path)
+	now := schemaFile(s.files)
 	if now == nil || os.SameFile(*known, *now) && (*known).ModTime().Equal((*now).ModTime()) && (*known).Size() == (*now).Size() {
 		return
 	}
-	there, err := readSchema(s.path)
+	there, err := readSchema(s.files)
 	if err != nil {
 		return
 	}

@@ -523,3 +523,39 @@ func TestColumnsBesideWriters(t *testing.T) {
 		t.Errorf("%d rows, want %d", len(rows), want)
 	}
 }
+
+// TestColumnsAndSnapshots wants that a snapshot keeps the columns that it was made with.
+func TestColumnsAndSnapshots(t *testing.T) {
+	ds := newFair(t, 3, 12, rand.New(rand.NewPCG(2, 8)))
+	ctx := t.Context()
+	before := rowsOfTable(t, ds, "stalls")
+	if _, err := ds.Snapshot(ctx, "v1", SnapshotOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	then, err := ds.At(ctx, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer then.Close()
+	if err := ds.RenameColumn(ctx, "stalls", "kind", "sort"); err != nil {
+		t.Fatal(err)
+	}
+	if err := ds.DropColumns(ctx, "stalls", "tags"); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(ctx, ds.Path(), &Options{Snapshot: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	for _, old := range []*Dataset{then, again} {
+		if d := cmp.Diff(before, rowsOfTable(t, old, "stalls")); d != "" {
+			t.Errorf("rows of the snapshot (-want +got):\n%s", d)
+		}
+		var rows []*schema.Dynamic
+		if err := old.Get(ctx, "stalls", &rows, Query{Where: "kind <> 'x'"}); err != nil || len(rows) != len(before) {
+			t.Errorf("%d rows of the snapshot (%v)", len(rows), err)
+		}
+	}
+	columnsInStep(t, ds, "stalls")
+}

@@ -137,7 +137,7 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 	}
 	m := &meta{info: info}
 	if layout == ItemLayout {
-		s.known.Store(schemaFile(files)) // not where the schema is another file
+		s.known.Store(schemaFile(files))
 		if m.schema, err = readSchema(files); err != nil {
 			return nil, at(op, "", err)
 		}

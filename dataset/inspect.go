@@ -705,10 +705,10 @@ func (x *inspector) whole(ctx context.Context) error {
 		}
 	}
 	if x.opts.PythonCompat {
-		if !exists(d.path, constraintsFile) {
+		if !exists(d.files, constraintsFile) {
 			add(FoundFile, SeverityWarning, constraintsFile, "the file is missing: Pixano 0.6.12 does not open the dataset", "write an empty one")
 		}
-		if missing := groupsMissing(d.path); missing != "" {
+		if missing := groupsMissing(d.files); missing != "" {
 			add(FoundFile, SeverityWarning, "schema.json", missing+": Pixano 0.6.12 does not open the dataset", "write the groups")
 		}
 	}

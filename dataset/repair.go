@@ -158,7 +158,7 @@ func (r *repairer) pass(ctx context.Context) error {
 		return nil
 	}
 	if !r.opts.DryRun {
-		if err := r.d.Optimize(ctx); err != nil {
+		if _, err := r.d.Optimize(ctx); err != nil {
 			return err
 		}
 	}
