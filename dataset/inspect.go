@@ -212,7 +212,9 @@ func (x *inspector) run(ctx context.Context) error {
 			f := Finding{Kind: FindingKind(v.Check), Severity: SeverityError, Table: v.Table, ID: v.ID, Field: v.Field, Value: v.Value, To: v.To}
 			_, f.Text, _ = strings.Cut(v.String(), ": ")
 			f.Text = strings.TrimPrefix(f.Text, v.Field+": ")
-			f.Repair = repairOf(v)
+			if v.Check != RefID || len(x.c.ids[v.To]) > 0 { // all rows of a table are more than a mistake of one reference
+				f.Repair = repairOf(v)
+			}
 			left = x.found(f) != nil
 			return !left
 		})

@@ -61,6 +61,8 @@ const repairPasses = 5
 //   - declared tables that are missing are made, changes that a crash cut off are completed, old versions removed, small
 //     files joined, remains of writes removed, missing JSON files written.
 //
+// References into a table without any rows are left alone: its rows may come back from a copy.
+//
 // What changes rows goes through change sets, in parts of 1,000 rows: the history has the rows as they were. (Rows that
 // share an id, or have none, cannot be told apart there: they are changed in single commits past it.) Each is looked at
 // again before it is changed, and left alone if somebody changed it meanwhile. A crash leaves a dataset that can be

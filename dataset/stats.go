@@ -20,17 +20,17 @@ const statsFile = "stats.json"
 // Statistic is a table of numbers about the dataset, kept in stats.json. Nothing keeps it up to date with the rows; [Dataset.UpdateStatistics] brings
 // those that it computes up to date.
 type Statistic struct {
-	Name string
+	Name string `json:"name"`
 
 	// Type is numerical or categorical. It is not checked.
-	Type string
+	Type string `json:"type"`
 
 	// Histogram holds the bins: by custom, {"category": "cat", "counts": 3, "split": "train"} or {"bin_start": 0.0,
 	// "bin_end": 0.5, "counts": 12, "split": "train"}. Values are int64, float64 or string.
-	Histogram []map[string]any
+	Histogram []map[string]any `json:"histogram"`
 
 	// Range is the least and the largest value of a numerical statistic. Nil: none.
-	Range []float64
+	Range []float64 `json:"range"`
 }
 
 // Statistics reads the statistics, in the order of stats.json. A missing file has none; one that cannot be understood is

@@ -23,7 +23,8 @@ import (
 func dataCommand() *cobra.Command {
 	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(), indexCommand(),
 		deleteCommand(), renameCommand(), copyCommand(), previewCommand(),
-		historyCommand(), revertCommand(), snapshotCommand(), diffCommand(), restoreCommand(), optimizeCommand())
+		historyCommand(), revertCommand(), snapshotCommand(), diffCommand(), restoreCommand(), optimizeCommand(),
+		checkCommand(), repairCommand(), statsCommand(), facetsCommand(), sqlCommand(), columnsCommand())
 }
 
 func listCommand() *cobra.Command {

@@ -1,7 +1,7 @@
 // Command pixano works with multimodal datasets: it lists, shows and searches them.
 //
-// It exits with 0 when all went well, 1 on a failure and 2 when it was called in a wrong way. Results go to standard
-// output, messages to standard error.
+// It exits with 0 when all went well, 1 on a failure, 2 when it was called in a wrong way and 3 when a check found errors.
+// Results go to standard output, messages to standard error.
 package main
 
 import (
@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	exitFailure = 1
-	exitUsage   = 2
+	exitFailure  = 1
+	exitUsage    = 2
+	exitFindings = 3
 )
 
 func main() { os.Exit(run()) }
@@ -48,6 +49,8 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return 0
 	case errors.Is(err, errHelp):
 		return exitUsage
+	case errors.Is(err, errFindings):
+		return exitFindings
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "Error: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 		return exitUsage
@@ -65,6 +68,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // errHelp ends a command that was called without the command wanted; its help is the answer.
 var errHelp = errors.New("help was shown")
+
+// errFindings ends a check that found errors, which it has printed.
+var errFindings = errors.New("the check found errors")
 
 // group is a command that only holds others.
 func group(name, short string, children ...*cobra.Command) *cobra.Command {
