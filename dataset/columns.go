@@ -51,8 +51,8 @@ type NewColumn struct {
 // a row is ErrQuery. Then nothing is changed.
 //
 // Where the engine can, only the new columns are written; references, and values that are computed and may be null, need
-// the table to be written anew in the same commit. Rows keep their times, and the change is not among those of
-// the history.
+// the table to be written anew in the same commit; its indexes are then built again by the next upkeep. Rows keep
+// their times, and the change is not among those of the history.
 //
 // Running reads of the table may end with an error. So do writes of rows that were made before: ErrConflict. Handles of
 // other processes see the columns at their next call.
@@ -75,7 +75,8 @@ func (d *Dataset) AddColumns(ctx context.Context, table string, columns ...NewCo
 }
 
 // RenameColumn gives a column of one's own another name, in schema.json and in its value constraint as well. No data are
-// written. See [Dataset.AddColumns]. A column of a built-in class is ErrSchema, one that is not there ErrNotFound.
+// written. See [Dataset.AddColumns]. A column of a built-in class, and one that an index is of, are ErrSchema, one that is
+// not there ErrNotFound.
 func (d *Dataset) RenameColumn(ctx context.Context, table, from, to string) error {
 	return d.changeColumns(ctx, "rename a column of", table, func(c *columnChange) error {
 		i, err := c.own(from)
@@ -264,6 +265,15 @@ func (c *columnChange) own(name string) (int, error) {
 		return 0, &Error{Field: name, Err: &kindError{ErrNotFound, "no such column: want one of " + strings.Join(classColumns(c.class), ", "), nil}}
 	case c.base[name]:
 		return 0, &Error{Field: name, Err: schemaError("the column belongs to the built-in class %s: want a column of one's own", c.class.Base)}
+	}
+	indexes, err := readIndexes(c.d.path)
+	if err != nil {
+		return 0, err
+	}
+	for _, index := range indexes {
+		if column, _, _ := strings.Cut(index.Column, "."); index.Table == c.table && column == name {
+			return 0, &Error{Field: name, Err: schemaError("the index %q is of the column: drop it first", index.Name)}
+		}
 	}
 	return i, nil
 }

@@ -351,6 +351,12 @@ func TestColumnsRefused(t *testing.T) {
 			t.Errorf("error %v, want %v with %s", test.err, test.kind, test.want)
 		}
 	}
+	if _, err := ds.BuildIndex(ctx, Index{Table: "stalls", Column: "kind"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ds.DropColumns(ctx, "stalls", "kind"); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), `kind: the index "kind_idx" is of the column: drop it first`) {
+		t.Errorf("an indexed column: %v", err)
+	}
 	if d := cmp.Diff(declared, file()); d != "" {
 		t.Errorf("schema.json changed:\n%s", d)
 	}

@@ -375,7 +375,7 @@ func TestInspectFiles(t *testing.T) {
 		}, []string{`warning index: item: id: index "id_idx" of type BTREE`, `warning storage: masks: storage version 2.1`, `warning tag: item: tag "v1" of version 1`},
 			[]string{"item: id: drop the index"}},
 		{"many versions", func(t *testing.T, dir string) {
-			ds, err := Open(ctx, dir, nil)
+			ds, err := Open(ctx, dir, &Options{Maintenance: Maintenance{Off: true}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -489,19 +489,9 @@ func (r *repairer) files(ctx context.Context, f Finding) error {
 				return fileError(syncTree(filepath.Join(d.path, "db", f.Table+".lance")))
 			})
 		case FoundIndex:
-			err = d.locked(ctx, func() error {
-				t, err := d.writeTable(ctx, f.Table)
-				if err != nil {
-					return err
-				}
-				if _, err := t.CheckoutLatest(ctx); err != nil {
-					return err
-				}
-				if err := t.DropIndex(ctx, f.Value); !errors.Is(err, lance.ErrNotFound) {
-					return err
-				}
-				return nil
-			})
+			if err = d.DropIndex(ctx, f.Table, f.Value); errors.Is(err, ErrNotFound) {
+				err = nil
+			}
 		case FoundFile:
 			err = d.exclusively(ctx, "write", "", func(m *meta) error {
 				content := m.schema.Encode()

@@ -429,7 +429,7 @@ func sqlCommand() *cobra.Command {
 		}
 		defer result.Close()
 		if format == "table" {
-			return printResult(cmd, result)
+			return printQuery(cmd, result)
 		}
 		out := bufio.NewWriter(cmd.OutOrStdout())
 		before, between, after := "[\n  ", ",\n  ", "\n]\n"
@@ -467,7 +467,7 @@ func sqlCommand() *cobra.Command {
 // resultRows is how many rows of a result are printed for people.
 const resultRows = 1000
 
-func printResult(cmd *cobra.Command, result *dataset.SQLResult) error {
+func printQuery(cmd *cobra.Command, result *dataset.SQLResult) error {
 	var t table
 	for i, f := range result.Schema().Fields() {
 		t.header = append(t.header, f.Name)
