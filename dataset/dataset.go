@@ -110,6 +110,10 @@ func OpenTables(ctx context.Context, path string, opts *Options) (*Dataset, erro
 	return open(ctx, path, opts, true)
 }
 
+// metadataCache bounds what the engine keeps of the tables of an open dataset: without, each version that is written adds
+// its list of files until there are hundreds of megabytes.
+const metadataCache = 48 << 20
+
 func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dataset, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -149,7 +153,7 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		return nil, at(op, "", &kindError{ErrUnsupported,
 			"the dataset has the record layout of Pixano 0.7 and 0.8: want the item layout of Pixano 0.6, with a schema.json", nil})
 	}
-	if s.db, err = lance.Connect(ctx, filepath.Join(path, "db"), nil); err != nil {
+	if s.db, err = lance.Connect(ctx, filepath.Join(path, "db"), &lance.ConnectOptions{MetadataCacheBytes: metadataCache}); err != nil {
 		return nil, at(op, "", err)
 	}
 	d := &Dataset{state: s}

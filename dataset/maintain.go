@@ -1,13 +1,16 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +28,9 @@ type Maintenance struct {
 	// KeepFor is the age, and KeepVersions the number of newest versions of a table, within which none is removed. Reads
 	// that began longer ago may fail. 0: ten minutes, twenty versions. Negative: none but the newest. Snapshots are kept
 	// in any case.
+	//
+	// Versions that are older than a minute go earlier where so many are made that their lists of files take more space than
+	// the table's rows, and more than 32 MiB.
 	KeepFor      time.Duration
 	KeepVersions int
 
@@ -36,10 +42,13 @@ const (
 	keepFor      = 10 * time.Minute
 	keepVersions = 20
 
-	tendAfter     = 64 // commits after which the background looks at what to do
-	tendFragments = 64 // fragments of a table from which on it joins small ones
+	tendAfter     = 32 // commits after which the background looks at what to do
+	tendFragments = 32 // fragments of a table from which on it joins small ones
 	tendRows      = 1024
 	pruneEvery    = time.Minute
+
+	keepAtLeast = time.Minute // whatever the versions take
+	keepBytes   = 32 << 20    // that the versions of a table may take if its rows do not take more
 )
 
 func (m Maintenance) prune(least int) *lance.Prune {
@@ -243,10 +252,41 @@ func (s *state) tendTable(ctx context.Context, name string, all, prune bool, sum
 	} else if version > 0 {
 		least = int(latest-version) + keepVersions
 	}
-	res, err := t.Optimize(ctx, lance.OptimizeOptions{Prune: s.opts.Maintenance.prune(least)}, nil)
+	policy := s.opts.Maintenance.prune(least)
+	if *policy.OlderThan > keepAtLeast {
+		if stats, err := t.Info(ctx, true); err == nil {
+			*policy.OlderThan = min(*policy.OlderThan, max(keepAtLeast, s.affordable(name, max(keepBytes, stats.Bytes))))
+		}
+	}
+	res, err := t.Optimize(ctx, lance.OptimizeOptions{Prune: policy}, nil)
 	did.VersionsRemoved, did.BytesRemoved = res.OldVersions, res.BytesRemoved
 	fault("pruned")
 	return did, err
+}
+
+// affordable returns the age up to which the versions of a table, without its rows, take no more than some bytes.
+func (s *state) affordable(table string, bytes int64) time.Duration {
+	type file struct {
+		age  time.Duration
+		size int64
+	}
+	var files []file
+	now := time.Now()
+	for _, folder := range []string{"_versions", "_transactions", "_deletions"} {
+		list, _ := os.ReadDir(filepath.Join(s.path, "db", table+".lance", folder))
+		for _, f := range list {
+			if st, err := f.Info(); err == nil {
+				files = append(files, file{now.Sub(st.ModTime()), st.Size()})
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.age, b.age) })
+	for _, f := range files {
+		if bytes -= f.size; bytes < 0 {
+			return f.age
+		}
+	}
+	return math.MaxInt64
 }
 
 // compact joins the fragments of a table that have fewer rows, 0 for a million. Saves go on meanwhile; one that changes a
@@ -443,7 +483,41 @@ type upkeep struct {
 
 	commits int       // since the last look; belongs to the writer
 	pruned  time.Time // when old versions were last removed
+	sum     Upkeep    // of all looks
 	err     error     // of the last look; nil if it went well
+}
+
+// Background returns what maintenance did in the background since the dataset was opened, the figures of each table summed
+// up, and the error of its last look at what there was to do, if it had one.
+func (d *Dataset) Background() (Upkeep, error) {
+	u := &d.upkeep
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	sum := u.sum
+	sum.Tables = slices.Clone(sum.Tables)
+	return sum, u.err
+}
+
+// add sums up what was done.
+func (u *Upkeep) add(did *Upkeep) {
+	for _, t := range did.Tables {
+		i := slices.IndexFunc(u.Tables, func(o TableUpkeep) bool { return o.Table == t.Table })
+		if i < 0 {
+			u.Tables = append(u.Tables, t)
+			continue
+		}
+		o := &u.Tables[i]
+		o.FragmentsRemoved += t.FragmentsRemoved
+		o.FragmentsAdded += t.FragmentsAdded
+		o.VersionsRemoved += t.VersionsRemoved
+		o.BytesRemoved += t.BytesRemoved
+		o.IndexesRefreshed = o.IndexesRefreshed || t.IndexesRefreshed
+	}
+	u.EntriesFolded += did.EntriesFolded
+	u.EventsExpired += did.EventsExpired
+	u.LogBytes += did.LogBytes
+	u.LongestHoldMS = max(u.LongestHoldMS, did.LongestHoldMS)
+	u.MillisecondsIn += did.MillisecondsIn
 }
 
 // changed notes a change, and has the background look after enough of them.
@@ -477,9 +551,13 @@ func (u *upkeep) run(ctx context.Context, s *state) {
 		case <-u.wake:
 		}
 		// What fails is tried again after the next changes; Optimize tells why.
-		_, err := s.tend(ctx, false)
+		began := time.Now()
+		did, err := s.tend(ctx, false)
 		u.mu.Lock()
-		u.err = err
+		if u.err = err; err == nil {
+			did.MillisecondsIn = time.Since(began).Milliseconds()
+			u.sum.add(did)
+		}
 		u.mu.Unlock()
 	}
 }
