@@ -34,6 +34,7 @@ var level = map[string]int{
 	"inference/annotate":  9, // joins models and datasets
 	"inference/toyclip":   1,
 	"internal/demo":       6, // datasets to try things with
+	"internal/notebook":   1,
 	"server/ui":           1,
 	"server":              10,
 	"cmd/pixano":          11,
