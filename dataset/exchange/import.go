@@ -518,6 +518,9 @@ func (r *importRun) rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 			if err == nil {
 				batch, err = r.adapt(batch)
 			}
+			if _, ok := errors.AsType[*LineError](err); err != nil && !ok {
+				err = &LineError{Err: err} // what a build adds about its batches says nothing of the source
+			}
 			if !yield(batch, err) || err != nil {
 				return
 			}

@@ -66,8 +66,9 @@ func JSONValues(r io.Reader) iter.Seq2[JSONValue, error] {
 			}
 			line := lines.At(dec.InputOffset())
 			if err != nil {
+				line = lines.At(dec.InputOffset() + 1) // of the value that could not be read
 				if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-					line = lines.At(max(dec.InputOffset(), syntax.Offset-1))
+					line = lines.At(max(dec.InputOffset()+1, syntax.Offset-1))
 				}
 				yield(JSONValue{Line: line}, jsonError(err))
 				return

@@ -580,7 +580,7 @@ func (r *reader) list(base, place string) ([]string, error) {
 	dir := path.Join(base, place)
 	if _, err := r.in.Root().Stat(dir); err != nil {
 		// Files of Roboflow say ../train/images for train/images.
-		if short := strings.TrimLeft(place, "./"); short != place {
+		if short := strings.TrimLeft(place, "./"); short != place && short != "" {
 			if _, err := r.in.Root().Stat(path.Join(base, short)); err == nil {
 				dir = path.Join(base, short)
 			}
