@@ -36,3 +36,6 @@ require (
 )
 
 tool honnef.co/go/tools/cmd/staticcheck
+
+// Packages of npm bring Go files along.
+ignore ./ui/node_modules

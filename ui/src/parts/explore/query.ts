@@ -1,0 +1,50 @@
+import type { Has, Query, Search } from '../../api';
+import { quoteName } from '../filters/expr';
+
+// Asked is what the explorer asks for, as it stands in the address.
+export interface Asked {
+	where: string;
+	has: Has[];
+	sort: string; // a column or #table, with " desc"
+	q: string; // text to search for
+	like: string; // id of an embedding row that results should be like
+	emb: string; // embedding table
+	off: boolean; // the filter is there, but not used
+}
+
+export function asked(params: URLSearchParams): Asked {
+	let has: Has[] = [];
+	try {
+		const value: unknown = JSON.parse(params.get('has') ?? '[]');
+		if (Array.isArray(value)) has = value.filter((h): h is Has => typeof (h as Has)?.table === 'string');
+	} catch {
+		// A broken address filters nothing.
+	}
+	const text = (name: string) => params.get(name) ?? '';
+	return { where: text('where'), has, sort: text('sort'), q: text('q'), like: text('like'), emb: text('emb'), off: text('off') === '1' };
+}
+
+export const params = (a: Asked): Record<string, string | undefined> => ({
+	where: a.where || undefined,
+	has: a.has.length > 0 ? JSON.stringify(a.has) : undefined,
+	sort: a.sort || undefined,
+	q: a.q || undefined,
+	like: a.like || undefined,
+	emb: a.emb || undefined,
+	off: a.off ? '1' : undefined,
+});
+
+export function toQuery(a: Asked): { query: Query; search: Search | null } {
+	const query: Query = {};
+	if (!a.off && a.where.trim()) query.where = a.where;
+	if (!a.off && a.has.length > 0) query.has = a.has;
+	const search = a.emb && (a.q || a.like) ? { table: a.emb, ...(a.like ? { id: a.like } : { text: a.q }) } : null;
+	if (a.sort && !search) query.order_by = orderOf(a.sort);
+	return { query, search };
+}
+
+function orderOf(sort: string): string {
+	const desc = sort.endsWith(' desc');
+	const name = desc ? sort.slice(0, -5) : sort;
+	return (name.startsWith('#') ? name : quoteName(name)) + (desc ? ' desc' : '');
+}

@@ -1,0 +1,614 @@
+import { untrack } from 'svelte';
+import { changes, datasets, isAbort, items, media, type Dataset, type Neighbours } from '../../api';
+import { Decoder } from '../../masks/decoder';
+import type { Rect } from '../../stage/camera';
+import type { Stage } from '../../stage/stage';
+import { boxTool } from '../../stage/tools/box';
+import { selectTool } from '../../stage/tools/select';
+import { nothing, type Host, type Tool } from '../../stage/tools/tool';
+import { viewSize } from '../../store/boxes';
+import { adopt, discard, leftovers, livingTabs, openJournal, TabJournal, type Database, type Leftover } from '../../store/journal';
+import type { Journal } from '../../store/savequeue';
+import { Schema } from '../../store/schema';
+import { sceneOf, type Look, type Problem } from '../../store/scene';
+import { Session } from '../../store/session';
+import { refOf, sameValue, type Data, type Place, type Row } from '../../store/types';
+import { plain, type Adjust } from '../../stage/gl/image';
+import { Scene } from '../../stage/scene';
+import { health } from '../../health.svelte';
+import { t, type Key } from '../../i18n';
+import { annotator, prefs, save } from '../../prefs.svelte';
+import { asked, toQuery } from '../explore/query';
+import { toast } from '../ui/toasts.svelte';
+
+// tab names this browser tab, for the journal.
+const tab = crypto.randomUUID();
+let database: Promise<{ db: Database; alive: Set<string> }> | null = null;
+const journals = () => (database ??= Promise.all([openJournal(), livingTabs(tab)]).then(([db, alive]) => ({ db, alive })));
+
+// The journal of a browser that has no storage, such as a private window of some: work goes on without it.
+const noJournal: Journal = { write: async () => {}, remove: async () => {}, sending: async () => {} };
+
+interface Opened {
+	session: Session;
+	dataset: Dataset;
+	schema: Schema;
+	decoder: Decoder<object>;
+	values: string[]; // classes that occur
+}
+const sessions = new Map<string, Promise<Opened>>();
+let current: Work | null = null;
+
+// session opens the work on a dataset, once: what waits to be saved goes on being saved from page to page.
+function session(id: string): Promise<Opened> {
+	let s = sessions.get(id);
+	if (!s) {
+		s = open(id);
+		s.catch(() => sessions.delete(id));
+		sessions.set(id, s);
+	}
+	return s;
+}
+
+async function open(id: string): Promise<Opened> {
+	const [dataset, sources, store] = await Promise.all([datasets.open(id), items.sources(id), journals().catch(() => null)]);
+	const schema = new Schema(dataset);
+	const s = new Session({
+		schema,
+		send: (set) => changes.send(id, set),
+		journal: store ? new TabJournal(store.db, tab, id) : noJournal,
+		annotator,
+		auto: () => prefs.autosave,
+		merged: (rows) => toast(t('merged', { n: rows.length })),
+		went: (place) => current?.goTo(place),
+	});
+	s.tables.load(sources);
+	const opened: Opened = { session: s, dataset, schema, decoder: new Decoder(() => current?.touch()), values: [] };
+	s.queue.subscribe(() => {
+		health.waiting = s.queue.waiting;
+		current?.saved();
+	});
+	s.tables.subscribe(() => current?.touch());
+	return opened;
+}
+
+addEventListener('visibilitychange', () => {
+	if (document.visibilityState === 'hidden' && prefs.autosave)
+		for (const s of sessions.values()) void s.then((o) => o.session.queue.save());
+});
+addEventListener('beforeunload', (e) => {
+	if (health.waiting > 0) e.preventDefault();
+});
+addEventListener('online', () => {
+	for (const s of sessions.values()) void s.then((o) => o.session.queue.save());
+});
+
+export interface Pane {
+	table: string;
+	base: string;
+	rows: Row[]; // frames, or one view
+}
+
+let clipboard: { row: Row; entity: Row | null }[] = [];
+
+// Work is what the workspace page shows: an item, what is chosen in it, and the tool in hand.
+export class Work {
+	opened: Opened | null = $state.raw(null);
+	item = $state('');
+	loading = $state(true);
+	failed = $state('');
+	version = $state(0); // of the rows
+	saving = $state(0); // of the save queue
+	neighbours: Neighbours | null = $state.raw(null);
+	leftover: Leftover | null = $state.raw(null);
+	problems: Problem[] = $state.raw([]);
+
+	selection: ReadonlySet<string> = $state.raw(nothing);
+	hover: string | null = $state(null);
+	hidden: ReadonlySet<string> = $state.raw(nothing);
+	locked: ReadonlySet<string> = $state.raw(nothing);
+	isolated: ReadonlySet<string> | null = $state.raw(null);
+	threshold = $state(0);
+	peek = $state(false);
+	adjust: Adjust = $state.raw(plain);
+	tool: 'select' | 'box' = $state('select');
+	intoSelected = $state(false);
+	hint: Key | null = $state(null);
+	pointer: { x: number; y: number } | null = $state.raw(null);
+	zoom = $state(1);
+	pane = $state(0); // the view in focus
+	alone = $state(false); // only that one is shown
+	frame = $state(0);
+	picking: { keys: string[] } | null = $state.raw(null); // the class picker is open for these
+	stack: { x: number; y: number; keys: string[] } | null = $state.raw(null);
+	values: string[] = $state.raw([]);
+
+	readonly stages = new Map<number, Stage>();
+	private tools = new Map<number, Record<'select' | 'box', Tool>>();
+	private load: AbortController | null = null;
+	private timers: ReturnType<typeof setInterval>[] = [];
+
+	constructor(
+		readonly dataset: string,
+		private params: () => URLSearchParams,
+		private place: (item: string) => void,
+	) {
+		// eslint-disable-next-line @typescript-eslint/no-this-alias -- the page shows one work at a time
+		current = this;
+		session(dataset).then(
+			(o) => {
+				this.opened = o;
+				this.values = o.values;
+				void this.findLeftovers();
+				void this.findClasses();
+			},
+			(e: unknown) => this.fail(e),
+		);
+	}
+
+	dispose(): void {
+		if (current === this) current = null;
+		this.load?.abort();
+		for (const timer of this.timers) clearInterval(timer);
+	}
+
+	get session(): Session | null {
+		return this.opened?.session ?? null;
+	}
+	get schema(): Schema | null {
+		return this.opened?.schema ?? null;
+	}
+
+	touch(): void {
+		this.version++;
+	}
+	saved(): void {
+		this.saving++;
+	}
+
+	// show opens an item; the old one stays until the new one is there.
+	async show(item: string): Promise<void> {
+		if (!this.opened) {
+			try {
+				await session(this.dataset);
+			} catch {
+				return;
+			}
+		}
+		this.load?.abort();
+		const load = (this.load = new AbortController());
+		this.loading = true;
+		const o = await session(this.dataset);
+		if (prefs.autosave) void o.session.queue.save();
+		try {
+			const kept = prefetched.get(`${this.dataset}\n${item}`);
+			prefetched.clear();
+			const rows = await (kept ?? items.all(this.dataset, item, load.signal));
+			if (load.signal.aborted) return;
+			this.hide();
+			o.session.open(item, rows);
+			this.item = item;
+			this.failed = '';
+			this.loading = false;
+			this.version++;
+		} catch (e) {
+			if (isAbort(e) || load.signal.aborted) return;
+			// Away: what is in memory is shown.
+			if (o.session.rowsOf(item).length > 0) {
+				this.hide();
+				o.session.item = item;
+				this.item = item;
+				this.loading = false;
+				this.version++;
+			} else this.fail(e);
+		}
+		void this.findNeighbours(item, load.signal);
+	}
+
+	private hide(): void {
+		this.select([]);
+		this.isolated = null;
+		this.stack = null;
+		this.picking = null;
+		this.frame = 0;
+		for (const tools of this.tools.values()) for (const tool of Object.values(tools)) tool.cancel();
+	}
+
+	private fail(e: unknown): void {
+		this.loading = false;
+		this.failed = e instanceof Error ? e.message : String(e);
+	}
+
+	private async findNeighbours(item: string, signal: AbortSignal): Promise<void> {
+		const { query, search } = toQuery(asked(this.params()));
+		try {
+			this.neighbours = await items.neighbours(this.dataset, item, query, search, signal);
+			const next = this.neighbours.after[0];
+			if (next && !signal.aborted) this.prefetch(next);
+		} catch (e) {
+			if (!isAbort(e)) this.neighbours = null;
+		}
+	}
+
+	// prefetch reads the next item's rows and its first image.
+	private prefetch(item: string): void {
+		const key = `${this.dataset}\n${item}`;
+		const rows = items.all(this.dataset, item);
+		prefetched.set(key, rows);
+		rows.then(
+			(list) => {
+				const view = list.find((r) => r.table_info.base_schema === 'Image');
+				if (view && typeof view.data.url === 'string') imageOf(this.dataset, view.data.url).catch(() => {});
+			},
+			() => prefetched.delete(key),
+		);
+	}
+
+	step(by: 1 | -1): void {
+		const to = by > 0 ? this.neighbours?.after[0] : this.neighbours?.before.at(-1);
+		if (to) this.place(to);
+		else toast(t(by > 0 ? 'end.last' : 'end.first'));
+	}
+
+	private async findLeftovers(): Promise<void> {
+		try {
+			const { db, alive } = await journals();
+			const found = (await leftovers(db, alive)).filter((l) => l.dataset === this.dataset && (l.rows.length > 0 || l.set));
+			this.leftover = found[0] ?? null;
+		} catch {
+			this.leftover = null;
+		}
+	}
+
+	async restore(keep: boolean): Promise<void> {
+		const left = this.leftover;
+		if (!left || !this.session) return;
+		this.leftover = null;
+		const { db } = await journals();
+		if (keep) {
+			await adopt(db, left, tab);
+			this.session.restore(left.rows, left.set);
+			toast(t('restored', { n: left.rows.length }));
+		} else await discard(db, left);
+		await this.findLeftovers();
+	}
+
+	// Targets: where shapes go
+
+	target = $derived.by(() => {
+		const schema = this.schema;
+		const kept = prefs.target[this.dataset];
+		const boxes = schema?.tables('annotations', 'BBox') ?? [];
+		const entities = (schema?.tables('entities') ?? []).filter((e) => schema!.base(e) !== 'Conversation');
+		const withClass = entities.find((e) => schema!.classField(e)) ?? entities[0] ?? null;
+		return {
+			boxes: kept && boxes.includes(kept.boxes) ? kept.boxes : (boxes[0] ?? null),
+			entities: kept && entities.includes(kept.entities) ? kept.entities : withClass,
+			all: { boxes, entities },
+		};
+	});
+	classField = $derived(this.target.entities && this.schema ? this.schema.classField(this.target.entities) : null);
+
+	// classes in their order: those that the dataset lists, then those that occur.
+	classes = $derived.by((): string[] => {
+		const schema = this.schema;
+		if (!schema) return [];
+		const out = new Set<string>();
+		for (const e of [this.target.entities, ...schema.tables('entities')]) {
+			const f = e ? schema.classField(e) : null;
+			if (e && f) for (const v of schema.constraint(e, f)?.values ?? []) out.add(String(v));
+		}
+		for (const v of this.values) out.add(v);
+		return [...out];
+	});
+	restricted = $derived(
+		this.target.entities && this.classField ? (this.schema?.constraint(this.target.entities, this.classField)?.restricted ?? false) : false,
+	);
+	sticky = $derived.by(() => {
+		const kept = prefs.target[this.dataset]?.class ?? '';
+		return this.restricted && !this.classes.includes(kept) ? (this.classes[0] ?? '') : kept || (this.classes[0] ?? '');
+	});
+
+	setTarget(part: Partial<{ boxes: string; entities: string; class: string }>): void {
+		const now = { boxes: this.target.boxes ?? '', entities: this.target.entities ?? '', class: this.sticky };
+		save({ target: { ...prefs.target, [this.dataset]: { ...now, ...part } } });
+	}
+
+	private async findClasses(): Promise<void> {
+		const { entities } = this.target;
+		if (!entities || !this.classField) return;
+		try {
+			const [facet] = await items.facets(this.dataset, entities, [this.classField], {}, { values: 100 });
+			this.values = (facet?.values ?? []).map((v) => String(v.value)).filter(Boolean);
+			if (this.opened) this.opened.values = this.values;
+		} catch {
+			// The listed classes do.
+		}
+	}
+
+	// Views
+
+	panes = $derived.by((): Pane[] => {
+		void this.version;
+		const s = this.session;
+		if (!s || !this.item) return [];
+		return s.schema.views().flatMap((table) => {
+			const rows = s.tables.referring('item_ref', this.item).filter((r) => r.table_info.name === table);
+			if (rows.length === 0) return [];
+			if (s.schema.base(table) === 'SequenceFrame') rows.sort((a, b) => Number(a.data.frame_index) - Number(b.data.frame_index));
+			return [{ table, base: s.schema.base(table), rows }];
+		});
+	});
+	frames = $derived(Math.max(0, ...this.panes.filter((p) => p.base === 'SequenceFrame').map((p) => p.rows.length)));
+	viewOf = (pane: Pane): Row => (pane.base === 'SequenceFrame' ? pane.rows[Math.min(this.frame, pane.rows.length - 1)] : pane.rows[0]);
+	focused = $derived(this.panes[this.pane] ?? this.panes[0]);
+
+	look = $derived.by((): Look => ({
+		classes: this.classes,
+		hidden: this.hidden,
+		locked: this.locked,
+		isolated: this.isolated,
+		threshold: this.threshold,
+	}));
+
+	sceneOf(view: Row): Scene {
+		void this.version;
+		if (!this.opened) return new Scene([]);
+		const { scene, problems } = sceneOf(this.opened.session, view, this.look, this.opened.decoder);
+		if (problems.length > 0 || untrack(() => this.problems.length > 0)) queueMicrotask(() => (this.problems = problems));
+		return scene;
+	}
+
+	annotations = $derived.by((): Row[] => {
+		void this.version;
+		const s = this.session;
+		if (!s || !this.item) return [];
+		const frames = new Set(
+			this.panes.filter((p) => p.base === 'SequenceFrame').flatMap((p) => (this.frames > 1 ? p.rows.map((r) => r.id) : [])),
+		);
+		const now = new Set(this.panes.map((p) => this.viewOf(p)?.id));
+		return s.tables
+			.referring('item_ref', this.item)
+			.filter((r) => r.table_info.group === 'annotations')
+			.filter((r) => {
+				const view = refOf(r, 'view_ref');
+				return !view || !frames.has(view.id) || now.has(view.id); // of a video, those of the frame in view
+			});
+	});
+
+	goTo(place: Place): void {
+		this.panes.forEach((pane, i) => {
+			const at = pane.rows.findIndex((r) => r.id === place.view);
+			if (at < 0) return;
+			this.pane = i;
+			if (pane.base === 'SequenceFrame') this.frame = at;
+		});
+	}
+
+	// Tools
+
+	toolOf(pane: number): Tool {
+		let tools = this.tools.get(pane);
+		if (!tools) {
+			const host = this.hostOf(pane);
+			tools = { select: selectTool(host), box: boxTool(host, { color: () => this.color() }) };
+			this.tools.set(pane, tools);
+		}
+		return tools[this.tool];
+	}
+
+	color: () => number = () => 0x5aa9ff;
+
+	setTool(tool: 'select' | 'box'): void {
+		for (const tools of this.tools.values()) tools[this.tool].cancel();
+		this.tool = tool;
+		this.hint = tool === 'box' ? 'hint.box' : null;
+		for (const stage of this.stages.values()) {
+			stage.updateCursor();
+			stage.invalidate('shapes', 'hud');
+		}
+	}
+
+	private hostOf(pane: number): Host {
+		const stage = () => this.stages.get(pane)!;
+		return {
+			scene: () => stage().scene,
+			image: () => stage().image,
+			camera: () => stage().camera,
+			selection: () => this.selection,
+			select: (keys, add) => this.select(keys, add),
+			hover: (key) => {
+				if (this.hover !== key) this.hover = key;
+			},
+			addBox: (rect) => this.addBox(pane, rect),
+			changeBoxes: (list, merge) => {
+				const s = this.session;
+				if (s) s.run(s.moveBoxes(list, merge));
+			},
+			duplicate: (keys) => this.duplicate(keys, 0),
+			stack: (p) => {
+				const keys = stage()
+					.scene.pick(p, 4 / stage().camera.scale)
+					.map((s) => s.key);
+				this.stack = { x: p.screen.x, y: p.screen.y, keys };
+			},
+			redraw: (what) => stage().invalidate(...(what ? (['shapes', 'hud'] as const) : (['hud'] as const))),
+			hint: (key) => (this.hint = key as Key | null),
+		};
+	}
+
+	private addBox(pane: number, rect: Rect): void {
+		const s = this.session;
+		const { boxes, entities } = this.target;
+		const p = this.panes[pane];
+		if (!s || !p) return;
+		if (!boxes) {
+			toast(t('box.no.table'), 'warn');
+			return;
+		}
+		const view = this.viewOf(p);
+		const chosen = this.intoSelected ? [...this.selection].map((k) => s.byKey(k)).find((r) => r && s.entityOf(r)) : null;
+		const fields: Data = this.classField ? { [this.classField]: this.sticky } : {};
+		const { command, key } = s.addBox(view, viewSize(view), rect, boxes, entities, fields, chosen ? s.entityOf(chosen) : null);
+		s.run(command);
+		this.select([key]);
+		this.hint = 'hint.box';
+		if (prefs.ask && this.classField && !chosen) this.picking = { keys: [key] };
+	}
+
+	select(keys: readonly string[], add = false): void {
+		let next = new Set(keys);
+		if (add) {
+			next = new Set(this.selection);
+			for (const k of keys) if (!next.delete(k)) next.add(k);
+		}
+		if (sameValue([...next].sort(), [...this.selection].sort())) return;
+		this.selection = next;
+	}
+
+	selected = $derived.by((): Row[] => {
+		void this.version;
+		return [...this.selection].flatMap((k) => this.session?.byKey(k) ?? []);
+	});
+
+	// setClass names the objects of annotations.
+	setClass(keys: Iterable<string>, name: string): void {
+		const s = this.session;
+		if (!s) return;
+		const entities = new Map<string, Row>();
+		for (const key of keys) {
+			const row = s.byKey(key);
+			const entity = row && s.entityOf(row);
+			if (entity) entities.set(entity.id, entity);
+		}
+		const rows = [...entities.values()].flatMap((row) => {
+			const field = s.schema.classField(row.table_info.name);
+			return field && row.data[field] !== name ? [{ row, data: { [field]: name } }] : [];
+		});
+		s.run(s.change(rows, 'set class'));
+	}
+
+	remove(): void {
+		const s = this.session;
+		const keys = [...this.selection].filter((k) => !this.locked.has(k));
+		if (!s || keys.length === 0) return;
+		s.run(s.remove(keys));
+		this.select([]);
+	}
+
+	duplicate(keys: readonly string[], shift = 10): string[] {
+		const s = this.session;
+		if (!s) return [];
+		const rows = keys.flatMap((k) => s.byKey(k) ?? []).map((row) => ({ row, entity: s.entityOf(row) }));
+		const { command, keys: made } = s.copies(rows, null, shift);
+		s.run(command);
+		return made;
+	}
+
+	copy(): void {
+		const s = this.session;
+		if (!s || this.selection.size === 0) return;
+		clipboard = [...this.selection].flatMap((k) => s.byKey(k) ?? []).map((row) => ({ row, entity: s.entityOf(row) }));
+		toast(t('copied.n', { n: clipboard.length }), 'info', undefined, 2000);
+	}
+
+	paste(): void {
+		const s = this.session;
+		if (!s || clipboard.length === 0 || !this.focused) return;
+		const view = this.viewOf(this.focused);
+		const here = clipboard.some(({ row }) => refOf(row, 'view_ref')?.id === view.id);
+		const { command, keys } = s.copies(clipboard, view, here ? 10 : 0);
+		s.run({ ...command, label: 'paste', place: { view: view.id } });
+		this.select(keys);
+	}
+
+	undo(): void {
+		const tool = this.toolOf(this.pane);
+		if (!tool.undo()) this.session?.undo();
+		this.keep();
+	}
+
+	redo(): void {
+		if (!this.toolOf(this.pane).redo()) this.session?.redo();
+		this.keep();
+	}
+
+	// keep drops what is no longer there from the selection.
+	keep(): void {
+		const s = this.session;
+		if (s && [...this.selection].some((k) => !s.byKey(k))) this.selection = new Set([...this.selection].filter((k) => s.byKey(k)));
+	}
+
+	toggle(set: 'hidden' | 'locked', keys: Iterable<string>, on?: boolean): void {
+		const next = new Set(this[set]);
+		const list = [...keys];
+		const add = on ?? list.some((k) => !next.has(k));
+		for (const k of list)
+			if (add) next.add(k);
+			else next.delete(k);
+		this[set] = next;
+	}
+
+	isolate(): void {
+		this.isolated = this.isolated ? null : this.selection.size > 0 ? this.selection : null;
+	}
+
+	// walk goes to the next or previous shape, in reading order.
+	walk(by: 1 | -1): void {
+		const stage = this.stages.get(this.pane);
+		if (!stage) return;
+		const list = stage.scene.shapes
+			.map((s, i) => ({ s, r: stage.scene.rects[i] }))
+			.filter(({ s }) => !s.hidden && !s.locked)
+			.sort((a, b) => a.r.y - b.r.y || a.r.x - b.r.x);
+		if (list.length === 0) return;
+		const at = list.findIndex(({ s }) => this.selection.has(s.key));
+		const to = list[(at + by + list.length) % list.length] ?? list[0];
+		this.select([at < 0 && by < 0 ? list.at(-1)!.s.key : to.s.key]);
+	}
+
+	fitSelection(): void {
+		const stage = this.stages.get(this.pane);
+		if (!stage) return;
+		const rects = [...this.selection].flatMap((k) => {
+			const i = stage.scene.shapes.findIndex((s) => s.key === k);
+			return i < 0 ? [] : [stage.scene.rects[i]];
+		});
+		if (rects.length === 0) return stage.fit();
+		const x = Math.min(...rects.map((r) => r.x)),
+			y = Math.min(...rects.map((r) => r.y));
+		stage.showRect({ x, y, w: Math.max(...rects.map((r) => r.x + r.w)) - x, h: Math.max(...rects.map((r) => r.y + r.h)) - y });
+	}
+
+	stage(): Stage | undefined {
+		return this.stages.get(this.pane);
+	}
+}
+
+const prefetched = new Map<string, Promise<Row[]>>();
+
+// imageOf decodes an image, and keeps the last few.
+const images = new Map<string, Promise<ImageBitmap>>();
+export function imageOf(dataset: string, url: string): Promise<ImageBitmap> {
+	const address = media.url(dataset, url);
+	let image = images.get(address);
+	if (!image) {
+		image = loadImage(address);
+		images.set(address, image);
+		image.catch(() => images.delete(address));
+		while (images.size > 6) {
+			const [first, old] = images.entries().next().value!;
+			images.delete(first);
+			old.then((b) => setTimeout(() => b.close(), 2000)).catch(() => {});
+		}
+	}
+	return image;
+}
+
+async function loadImage(address: string): Promise<ImageBitmap> {
+	const img = new Image();
+	img.decoding = 'async';
+	img.src = address;
+	await img.decode();
+	return createImageBitmap(img, { premultiplyAlpha: 'none', colorSpaceConversion: 'default' });
+}

@@ -1,0 +1,79 @@
+// What a user chose, kept in the browser.
+import type { Lang } from './i18n';
+
+export interface Prefs {
+	theme: 'dark' | 'light' | 'system';
+	surround: 'black' | 'grey' | 'white';
+	lang: Lang | '';
+	annotator: string;
+	autosave: boolean;
+	ask: boolean; // for the class of each shape
+	keepView: boolean; // zoom and position from item to item
+	keys: Record<string, string>; // command → keys, where they differ from the defaults
+	right: number; // width of the side panel, px
+	facets: number;
+	split: number; // height of the objects panel, percent
+	showRight: boolean;
+	showFacets: boolean;
+	fill: number;
+	labels: boolean;
+	thumb: number;
+	view: 'table' | 'grid';
+	overlays: boolean;
+	columns: Record<string, { hidden: string[]; widths: Record<string, number>; order: string[] }>; // by dataset
+	target: Record<string, { boxes: string; entities: string; class: string }>; // by dataset
+	opened: Record<string, number>; // dataset → time
+}
+
+const defaults: Prefs = {
+	theme: 'dark',
+	surround: 'black',
+	lang: '',
+	annotator: '',
+	autosave: true,
+	ask: false,
+	keepView: false,
+	keys: {},
+	right: 320,
+	facets: 248,
+	split: 55,
+	showRight: true,
+	showFacets: true,
+	fill: 0.6,
+	labels: true,
+	thumb: 160,
+	view: 'grid',
+	overlays: true,
+	columns: {},
+	target: {},
+	opened: {},
+};
+
+const key = 'pixano.prefs';
+
+function read(): Prefs {
+	try {
+		return { ...defaults, ...(JSON.parse(localStorage.getItem(key) ?? '{}') as Partial<Prefs>) };
+	} catch {
+		return { ...defaults };
+	}
+}
+
+export const prefs: Prefs = $state(read());
+
+export function save(change: Partial<Prefs>): void {
+	Object.assign(prefs, change);
+	try {
+		localStorage.setItem(key, JSON.stringify(prefs));
+	} catch {
+		// A full or forbidden storage costs the preferences only.
+	}
+}
+
+const dark = matchMedia('(prefers-color-scheme: dark)');
+let system = $state(dark.matches);
+dark.addEventListener('change', () => (system = dark.matches));
+
+export const theme = () => (prefs.theme === 'system' ? (system ? 'dark' : 'light') : prefs.theme);
+
+export const annotator = () => prefs.annotator.trim() || 'annotator';

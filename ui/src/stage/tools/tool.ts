@@ -1,0 +1,68 @@
+import type { Camera, Point, Rect, Size } from '../camera';
+import type { View } from '../c2d/draw';
+import type { Scene } from '../scene';
+
+// Pointer is a pointer event in image pixels. screen is in CSS pixels of the view.
+export interface Pointer extends Point {
+	screen: Point;
+	button: number; // 0 left, 1 middle, 2 right
+	shift: boolean;
+	alt: boolean;
+	ctrl: boolean;
+	clicks: number; // 2 on a double click
+}
+
+export interface BoxChange {
+	key: string;
+	rect: Rect;
+}
+
+// Host is what a tool sees of the workspace, and where its results go. Tools never change rows.
+export interface Host {
+	scene(): Scene;
+	image(): Size;
+	camera(): Camera;
+	selection(): ReadonlySet<string>;
+	select(keys: readonly string[], add: boolean): void;
+	hover(key: string | null): void;
+	addBox(rect: Rect): void;
+	changeBoxes(changes: readonly BoxChange[], merge?: string): void; // those with one merge key become one step
+	duplicate(keys: readonly string[]): string[]; // keys of the copies, in the same order
+	stack(p: Pointer): void; // opens the list of all that lies under the pointer
+	redraw(what?: 'shapes'): void; // what is being edited; with 'shapes' all shapes
+	hint(key: string | null): void;
+}
+
+// Tool is a state machine over pointer and key events.
+export interface Tool {
+	readonly name: string;
+	readonly busy: boolean; // something is half drawn
+	readonly skip: ReadonlySet<string>; // keys of the shapes that draw paints itself
+	cursor(p: Pointer | null): string;
+	down(p: Pointer): void;
+	move(p: Pointer, pressed: boolean): void;
+	up(p: Pointer): void;
+	key(key: string, mods: { shift: boolean; alt: boolean; ctrl: boolean }): boolean; // whether it was used
+	cancel(): boolean; // whether there was something to cancel
+	undo(): boolean;
+	redo(): boolean;
+	draw(ctx: CanvasRenderingContext2D, view: View): void;
+}
+
+// clickSlop is how far a pointer moves, in CSS pixels, before a press is a drag.
+export const clickSlop = 4;
+
+export const clampRect = (r: Rect, image: Size): Rect => {
+	const x = Math.min(Math.max(r.x, 0), image.width),
+		y = Math.min(Math.max(r.y, 0), image.height);
+	return { x, y, w: Math.min(Math.max(r.x + r.w, 0), image.width) - x, h: Math.min(Math.max(r.y + r.h, 0), image.height) - y };
+};
+
+// moved keeps a rectangle's size and holds it inside of the image.
+export const moved = (r: Rect, dx: number, dy: number, image: Size): Rect => ({
+	...r,
+	x: Math.min(Math.max(r.x + dx, 0), Math.max(0, image.width - r.w)),
+	y: Math.min(Math.max(r.y + dy, 0), Math.max(0, image.height - r.h)),
+});
+
+export const nothing: ReadonlySet<string> = new Set();

@@ -1,0 +1,299 @@
+import type { Rect, Size } from '../stage/camera';
+import { coordsOf, viewSize } from './boxes';
+import { History } from './history';
+import { SaveQueue, type Journal, type Options, type Unsaved, type ChangeSet } from './savequeue';
+import { Schema } from './schema';
+import { Tables } from './tables';
+import { keyOf, newId, refOf, type Command, type Data, type Patch, type Place, type Ref, type Row } from './types';
+
+export interface SessionOptions {
+	schema: Schema;
+	send: Options['send'];
+	journal: Journal;
+	annotator: () => string;
+	auto: () => boolean;
+	merged: (rows: Row[]) => void;
+	went?: (place: Place) => void; // undo and redo go where the change shows
+}
+
+const keptItems = 8;
+
+// Session is the work on one dataset: rows of the items that were opened, their histories, and what is to be saved.
+export class Session {
+	readonly tables = new Tables();
+	readonly queue: SaveQueue;
+	readonly schema: Schema;
+	item = '';
+	readonly recent: string[] = []; // labels of the last commands, for reports of failures
+	private histories = new Map<string, History>();
+	private opened: string[] = []; // items, the last one last
+
+	constructor(private o: SessionOptions) {
+		this.schema = o.schema;
+		this.queue = new SaveQueue({
+			tables: this.tables,
+			send: o.send,
+			journal: o.journal,
+			author: o.annotator,
+			auto: o.auto,
+			merged: o.merged,
+			groupRank: (row) => this.schema.rank(row),
+		});
+	}
+
+	get history(): History {
+		let h = this.histories.get(this.item);
+		if (!h) this.histories.set(this.item, (h = new History()));
+		return h;
+	}
+
+	// open shows an item with its rows as the server has them. Rows that wait to be saved keep our changes.
+	open(item: string, rows: readonly Row[]): void {
+		this.item = item;
+		const fresh = new Set(rows.map((r) => keyOf(r.table_info.name, r.id)));
+		const gone: Patch[] = [];
+		for (const row of this.rowsOf(item)) {
+			const { name } = row.table_info;
+			if (!fresh.has(keyOf(name, row.id)) && !this.queue.pending(name, row.id))
+				gone.push({ table: name, id: row.id, before: row, after: null });
+		}
+		if (gone.length > 0) this.tables.apply({ patches: gone });
+		this.tables.load(rows.filter((r) => !this.queue.pending(r.table_info.name, r.id)));
+		this.opened = [...this.opened.filter((i) => i !== item), item];
+		while (this.opened.length > keptItems && this.drop(this.opened[0])) this.opened.shift();
+	}
+
+	// rowsOf returns all rows of an item in memory, the item's own first.
+	rowsOf(item: string): Row[] {
+		const own = this.tables.get('item', item);
+		return [...(own ? [own] : []), ...this.tables.referring('item_ref', item)];
+	}
+
+	run(command: Command): void {
+		if (command.patches.length === 0) return;
+		const patches = this.tables.apply(command);
+		this.history.push({ ...command, patches });
+		void this.queue.record(patches);
+		this.note(command.label);
+	}
+
+	undo(): Command | null {
+		return this.step(this.history.undo(), 'undo');
+	}
+
+	redo(): Command | null {
+		return this.step(this.history.redo(), 'redo');
+	}
+
+	// jump undoes or redoes up to a position of the history.
+	jump(position: number): void {
+		while (this.history.position > position && this.undo());
+		while (this.history.position < position && this.redo());
+	}
+
+	restore(rows: Unsaved[], set: ChangeSet | null): void {
+		for (const u of rows) this.tables.apply({ patches: [{ table: u.table, id: u.id, before: u.base, after: u.current }] });
+		for (const u of rows)
+			if (u.current && u.base) this.tables.load([{ ...u.current, created_at: u.base.created_at, updated_at: u.base.updated_at }]);
+		this.queue.restore(rows, set);
+	}
+
+	private step(command: Command | null, word: string): Command | null {
+		if (!command) return null;
+		// Times and what the server merged in stay; what the step changed goes back, field by field.
+		const patches = this.tables.apply({ patches: command.patches.map((p) => this.rebased(p)) });
+		void this.queue.record(patches);
+		if (command.place) this.o.went?.(command.place);
+		this.note(`${word} ${command.label}`);
+		return command;
+	}
+
+	// rebased puts only the fields that a step changed on the row as it is now.
+	private rebased(p: Patch): Patch {
+		const now = this.tables.get(p.table, p.id);
+		if (!now || !p.before || !p.after) return p;
+		const data: Data = { ...now.data };
+		for (const field of new Set([...Object.keys(p.before.data), ...Object.keys(p.after.data)]))
+			if (p.before.data[field] !== p.after.data[field]) data[field] = p.after.data[field];
+		return { ...p, before: now, after: { ...now, data } };
+	}
+
+	private note(label: string): void {
+		this.recent.push(label);
+		if (this.recent.length > 20) this.recent.shift();
+	}
+
+	private drop(item: string): boolean {
+		if (item === this.item) return false;
+		const rows = this.rowsOf(item);
+		if (rows.some((r) => this.queue.pending(r.table_info.name, r.id))) return false;
+		this.tables.apply({ patches: rows.map((r) => ({ table: r.table_info.name, id: r.id, before: r, after: null })) });
+		this.histories.delete(item);
+		return true;
+	}
+
+	// Making of commands
+
+	row(table: string, data: Data, id = newId()): Row {
+		return {
+			id,
+			table_info: { name: table, group: this.schema.group(table), base_schema: this.schema.base(table) },
+			data: this.schema.fresh(table, data),
+		};
+	}
+
+	// human is the reference to the annotator's source, which is made on the first change.
+	human(): Ref {
+		const name = this.o.annotator();
+		for (const row of this.tables.table('source').values())
+			if (row.data.kind === 'human' && row.data.name === name) return { name: 'source', id: row.id };
+		const slug = name
+			.normalize('NFKD')
+			.replace(/[^A-Za-z0-9]+/g, '-')
+			.replace(/^-|-$/g, '')
+			.toLowerCase();
+		let id = `human-${slug || 'annotator'}`;
+		while (this.tables.get('source', id)) id += '-2';
+		const row: Row = {
+			id,
+			table_info: { name: 'source', group: 'source', base_schema: 'Source' },
+			data: { name, kind: 'human', metadata: {} },
+		};
+		// Not a step of the history: other items' annotations will refer to it.
+		void this.queue.record(this.tables.apply({ patches: [{ table: 'source', id, before: null, after: row }] }));
+		return { name: 'source', id };
+	}
+
+	addBox(
+		view: Row,
+		size: Size,
+		rect: Rect,
+		boxes: string,
+		entities: string | null,
+		fields: Data,
+		into: Row | null,
+	): { command: Command; key: string } {
+		const item_ref = { name: 'item', id: this.item };
+		const view_ref = { name: view.table_info.name, id: view.id };
+		const patches: Patch[] = [];
+		let entity = into;
+		if (!entity && entities) {
+			entity = this.row(entities, { ...fields, item_ref, view_ref });
+			patches.push({ table: entities, id: entity.id, before: null, after: entity });
+		}
+		const unit = { format: 'xywh', is_normalized: size.width > 0 };
+		const box = this.row(boxes, {
+			...unit,
+			item_ref,
+			view_ref,
+			entity_ref: entity ? { name: entity.table_info.name, id: entity.id } : { name: '', id: '' },
+			source_ref: this.human(),
+			coords: coordsOf(unit, rect, size),
+		});
+		patches.push({ table: boxes, id: box.id, before: null, after: box });
+		return { command: { label: 'draw box', patches, place: { view: view.id } }, key: keyOf(boxes, box.id) };
+	}
+
+	// edited is a row changed by hand: a model's annotation becomes the annotator's, and remembers whose it was.
+	edited(row: Row, data: Data): Row {
+		const next: Data = { ...row.data, ...data };
+		const source = refOf(row, 'source_ref');
+		if (row.table_info.group === 'annotations' && source && this.tables.get('source', source.id)?.data.kind === 'model') {
+			next.source_ref = this.human();
+			next.inference_metadata = { ...(row.data.inference_metadata as Data), edited_from: source.id };
+		}
+		return { ...row, data: next };
+	}
+
+	change(rows: readonly { row: Row; data: Data }[], label: string, merge?: string): Command {
+		const first = rows[0] && refOf(rows[0].row, 'view_ref');
+		return {
+			label,
+			merge,
+			place: first ? { view: first.id } : undefined,
+			patches: rows.map(({ row, data }) => ({ table: row.table_info.name, id: row.id, before: row, after: this.edited(row, data) })),
+		};
+	}
+
+	moveBoxes(changes: readonly { key: string; rect: Rect }[], merge?: string): Command {
+		const rows = changes.flatMap(({ key, rect }) => {
+			const row = this.byKey(key);
+			const view = row && this.viewOf(row);
+			return row && view ? [{ row, data: { coords: coordsOf(row.data, rect, viewSize(view)) } }] : [];
+		});
+		return this.change(rows, 'move box', merge);
+	}
+
+	// remove deletes annotations, and the entities that nothing else belongs to.
+	remove(keys: Iterable<string>): Command {
+		const rows = [...keys].flatMap((key) => this.byKey(key) ?? []);
+		const going = new Set(rows);
+		for (const row of rows) {
+			for (let ref = refOf(row, 'entity_ref') ?? refOf(row, 'parent_ref'); ref;) {
+				const entity: Row | null = this.tables.get(ref.name, ref.id);
+				if (!entity || going.has(entity)) break;
+				const left = [...this.tables.referring('entity_ref', entity.id), ...this.tables.referring('parent_ref', entity.id)].filter(
+					(r) => !going.has(r),
+				);
+				if (left.length > 0) break;
+				going.add(entity);
+				ref = refOf(entity, 'parent_ref');
+			}
+		}
+		const view = rows[0] && refOf(rows[0], 'view_ref');
+		return {
+			label: 'delete',
+			place: view ? { view: view.id } : undefined,
+			patches: [...going].map((row) => ({ table: row.table_info.name, id: row.id, before: row, after: null })),
+		};
+	}
+
+	// copies makes rows like the given annotations, each with an entity of its own, in a view of this item.
+	copies(rows: readonly { row: Row; entity: Row | null }[], view: Row | null, shift = 0): { command: Command; keys: string[] } {
+		const patches: Patch[] = [];
+		const keys: string[] = [];
+		const item_ref = { name: 'item', id: this.item };
+		for (const { row, entity } of rows) {
+			const view_ref = view ? { name: view.table_info.name, id: view.id } : row.data.view_ref;
+			let entity_ref: unknown = { name: '', id: '' };
+			if (entity) {
+				const twin: Row = { id: newId(), table_info: entity.table_info, data: { ...entity.data, item_ref, view_ref } };
+				patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });
+				entity_ref = { name: twin.table_info.name, id: twin.id };
+			}
+			const data: Data = { ...row.data, item_ref, view_ref, entity_ref, source_ref: this.human() };
+			if (shift && Array.isArray(data.coords) && row.table_info.base_schema === 'BBox') {
+				const target = view ?? this.viewOf(row);
+				const size = target ? viewSize(target) : { width: 0, height: 0 };
+				const by = data.is_normalized ? [shift / Math.max(1, size.width), shift / Math.max(1, size.height)] : [shift, shift];
+				data.coords = (data.coords as number[]).map((v, i) =>
+					i < 2 || data.format === 'xyxy' ? Math.min(data.is_normalized ? 1 : Infinity, v + by[i & 1]) : v,
+				);
+			}
+			const twin: Row = { id: newId(), table_info: row.table_info, data };
+			patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });
+			keys.push(keyOf(twin.table_info.name, twin.id));
+		}
+		return { command: { label: 'copy', patches }, keys };
+	}
+
+	byKey(key: string): Row | null {
+		const at = key.indexOf('\n');
+		return this.tables.get(key.slice(0, at), key.slice(at + 1));
+	}
+
+	entityOf(row: Row): Row | null {
+		const ref = refOf(row, 'entity_ref');
+		return ref ? this.tables.get(ref.name, ref.id) : null;
+	}
+
+	viewOf(row: Row): Row | null {
+		const ref = refOf(row, 'view_ref');
+		return ref ? this.tables.get(ref.name, ref.id) : null;
+	}
+
+	sourceOf(row: Row): Row | null {
+		const ref = refOf(row, 'source_ref');
+		return ref ? this.tables.get('source', ref.id) : null;
+	}
+}

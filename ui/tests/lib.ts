@@ -1,0 +1,140 @@
+// What flows need: the real server on copies of datasets, and a browser.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+
+export const repository = resolve(import.meta.dirname, '../..');
+export const shots = join(tmpdir(), 'pixano-ui-shots');
+mkdirSync(shots, { recursive: true });
+
+let binary = process.env.PIXANO_BIN ?? '';
+
+// pixano is the program under test, built once.
+export function pixano(): string {
+	if (binary) return binary;
+	binary = join(tmpdir(), `pixano-ui-test-${process.pid}`, 'pixano');
+	const built = spawnSync('go', ['build', '-o', binary, './cmd/pixano'], { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'] });
+	if (built.status !== 0) throw new Error('go build ./cmd/pixano failed');
+	return binary;
+}
+
+export interface Library {
+	dir: string;
+	remove(): void;
+}
+
+// golden copies datasets that Python Pixano wrote into a library of their own.
+export function golden(...names: string[]): Library {
+	const dir = mkdtempSync(join(tmpdir(), 'pixano-ui-'));
+	for (const name of names) cpSync(join(repository, 'testdata/golden', name), join(dir, name), { recursive: true });
+	return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+// demo makes the demo library.
+export function demo(): Library {
+	const dir = mkdtempSync(join(tmpdir(), 'pixano-ui-'));
+	const made = spawnSync(pixano(), ['demo', dir, '--no-serve'], { encoding: 'utf8' });
+	if (made.status !== 0) throw new Error(made.stderr);
+	return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+export class Server {
+	private child: ChildProcess | null = null;
+	port = 0;
+
+	constructor(private dir: string) {}
+
+	// start serves at the same port each time, so that pages find the server again.
+	async start(): Promise<void> {
+		const child = spawn(pixano(), ['server', 'run', this.dir, '--port', String(this.port)], { stdio: ['ignore', 'pipe', 'pipe'] });
+		this.child = child;
+		let text = '';
+		await new Promise<void>((ready, fail) => {
+			const read = (chunk: Buffer) => {
+				text += chunk.toString();
+				const at = /http:\/\/127\.0\.0\.1:(\d+)/.exec(text);
+				if (at) {
+					this.port = Number(at[1]);
+					ready();
+				}
+			};
+			child.stdout!.on('data', read);
+			child.stderr!.on('data', read);
+			child.once('exit', (code) => fail(new Error(`the server ended with ${code}: ${text}`)));
+		});
+	}
+
+	// kill ends the process at once, in the middle of whatever it does.
+	async kill(): Promise<void> {
+		const child = this.child;
+		if (!child || child.exitCode !== null) return;
+		const gone = new Promise((done) => child.once('exit', done));
+		child.kill('SIGKILL');
+		await gone;
+		this.child = null;
+	}
+
+	get url(): string {
+		return `http://127.0.0.1:${this.port}`;
+	}
+
+	async json<T>(path: string): Promise<T> {
+		const answer = await fetch(this.url + path);
+		if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+		return (await answer.json()) as T;
+	}
+}
+
+export function chromiumPath(): string {
+	const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+		(p) => p && existsSync(p),
+	);
+	if (!found) throw new Error('no Chromium: install it (Debian: apt-get install chromium) or name it in CHROMIUM');
+	return found;
+}
+
+export async function browser(): Promise<Browser> {
+	return chromium.launch({
+		executablePath: chromiumPath(),
+		headless: true,
+		args: [
+			'--no-sandbox',
+			'--disable-gpu',
+			'--disable-quic',
+			'--no-first-run',
+			'--disable-background-networking',
+			'--disable-component-update',
+			'--disable-sync',
+			'--enable-unsafe-swiftshader',
+		],
+	});
+}
+
+export interface Opened {
+	page: Page;
+	context: BrowserContext;
+	errors: string[];
+}
+
+// open makes a window of its own, with its own storage. Errors of the page are collected.
+export async function open(
+	b: Browser,
+	prefs: Record<string, unknown> = {},
+	size = { width: 1280, height: 800 },
+	context?: BrowserContext,
+): Promise<Opened> {
+	const c = context ?? (await b.newContext({ viewport: size, reducedMotion: 'reduce', locale: 'en-GB', timezoneId: 'UTC' }));
+	if (!context)
+		await c.addInitScript((p) => {
+			if (!localStorage.getItem('pixano.prefs')) localStorage.setItem('pixano.prefs', JSON.stringify(p));
+		}, prefs);
+	const page = await c.newPage();
+	const errors: string[] = [];
+	page.on('pageerror', (e) => errors.push(`${e.message}\n${e.stack ?? ''}`));
+	page.on('console', (m) => {
+		if (m.type() === 'error' && !/Failed to load resource|net::ERR/.test(m.text())) errors.push(m.text());
+	});
+	return { page, context: c, errors };
+}
