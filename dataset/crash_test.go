@@ -183,6 +183,8 @@ type crashStart struct {
 	Nth     int    // the how manyth time
 	Outside bool   // rows are added past the log now and then
 
+	Snapshots bool // after each set one is taken, and the one before the last deleted
+
 	Optimize int   // sets between maintenance; 0: 20
 	Roll     int64 // size from which on a segment of the log is ended; 0: as it is
 }
@@ -266,6 +268,14 @@ func (c *crashChild) run(ctx context.Context) error {
 			return fmt.Errorf("set %d: %w", n, err)
 		}
 		fmt.Println("ack", n)
+		if start.Snapshots {
+			if _, err := ds.Snapshot(ctx, fmt.Sprint("s", n), dataset.SnapshotOptions{}); err != nil {
+				return err
+			}
+			if err := ds.DeleteSnapshot(ctx, fmt.Sprint("s", n-2)); err != nil && !errors.Is(err, dataset.ErrNotFound) {
+				return err
+			}
+		}
 		if every := cmp.Or(start.Optimize, 20); n%every == every-1 {
 			if _, err := ds.Optimize(ctx); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -288,4 +289,58 @@ func TestCrashInMaintenance(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %d change sets", kills, last+1)
+}
+
+// TestCrashInSnapshot kills a process that takes and deletes snapshots, after each step. A snapshot is there as a whole or not at all,
+// and what was not completed keeps no version.
+func TestCrashInSnapshot(t *testing.T) {
+	ctx := t.Context()
+	dir := filepath.Join(t.TempDir(), "street")
+	ds := newStreet(t, dir)
+	if err := ds.Close(); err != nil {
+		t.Fatal(err)
+	}
+	last := -1
+	for kill, step := range []string{"tagged image", "snapshot written", "snapshot renamed", "tagged bboxes", "snapshot renamed"} {
+		victim := goChild(t, dir, "victim", 0)
+		victim.ack.Store(int64(last))
+		victim.tell(t, crashStart{First: last + 1, Fault: step, Nth: 1 + kill%2, Snapshots: true})
+		select {
+		case <-victim.told:
+		case <-time.After(time.Minute):
+			t.Fatalf("kill %d: the process goes on", kill)
+		}
+		if why := victim.trouble(); why != "" || victim.command.ProcessState.Success() {
+			t.Fatalf("kill %d at %s: the process ended by itself: %s", kill, step, why)
+		}
+		last = int(victim.ack.Load())
+		ds := must(dataset.Open(ctx, dir, nil))
+		names := map[string]bool{}
+		for _, snap := range must(ds.Snapshots()) {
+			names["pixano-"+snap.Name] = true
+			past := must(ds.At(ctx, snap.Name))
+			state := must(readStreet(ctx, past))["victim"]
+			n, _ := strconv.Atoi(snap.Name[1:])
+			want := crashState{}
+			for i := range n + 1 {
+				want.apply("victim", i)
+			}
+			if d := cmp.Diff(want, state); d != "" {
+				t.Fatalf("kill %d at %s: snapshot %s (-want +got):\n%s", kill, step, snap.Name, d)
+			}
+			past.Close()
+		}
+		must(ds.Optimize(ctx))
+		for table, tags := range must(ds.Tags(ctx)) {
+			for tag := range tags {
+				if !names[tag] {
+					t.Errorf("kill %d at %s: %s keeps the tag %s", kill, step, table, tag)
+				}
+			}
+		}
+		if left := must(filepath.Glob(filepath.Join(dir, ".pixano", "snapshots", ".*"))); len(left) > 0 {
+			t.Errorf("kill %d at %s: left %v", kill, step, left)
+		}
+		ds.Close()
+	}
 }
