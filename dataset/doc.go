@@ -37,6 +37,13 @@
 //
 // Rows are checked before they are stored, see [Checks]; [Dataset.Check] checks what is there.
 //
+// # History
+//
+// What is logged is kept: [Dataset.History] lists who changed what, with each row before and after, [Dataset.Revert] undoes
+// a change set, [Dataset.Snapshot] gives the present state a name that [Dataset.At], [Dataset.Diff] and [Dataset.Restore] take.
+// Small files, old versions and the log are looked after in the background while a dataset that changes is open, see
+// [Maintenance], and by [Dataset.Optimize].
+//
 // # Layouts
 //
 // The layout is that of Pixano 0.6. Datasets of the layout of 0.7 and 0.8 are recognised: [Open] refuses them, and

@@ -536,7 +536,8 @@ func (s *state) readKeyed(ctx context.Context, key keyAt) (*entry, error) {
 		return nil, err
 	}
 	e := &entry{Number: key.number, Sets: make([]loggedSet, key.set+1)}
-	for _, r := range slices.Backward(rows) {
+	slices.SortFunc(rows, func(a, b historyRow) int { return int(a.op - b.op) })
+	for _, r := range rows {
 		set := r.event.ID.Set
 		if r.event.Kind == EventLoad && set == key.set {
 			e.Time, e.Bulk = r.event.Time, &bulkLoad{Table: r.event.Table, Rows: r.event.Count, Version: r.event.Version}

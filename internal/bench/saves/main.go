@@ -147,7 +147,7 @@ func boxID(i int) string { return fmt.Sprintf("box%06d", i) }
 func box(i int, n int64) schema.BBox {
 	row := schema.NewBBox(boxID(i))
 	row.ItemRef, row.EntityRef = features.Item("item"+strconv.Itoa(i%100)), features.Entity("objects", "object"+strconv.Itoa(i%100))
-	row.Format, row.Coords = features.FormatXYXY, []float64{float64(i), float64(n), float64(i) + float64(n), float64(i) - float64(n)}
+	row.Format, row.Coords = features.FormatXYXY, []float64{float64(i), float64(n), float64(i) + float64(n), 2 * float64(n)}
 	return row
 }
 
@@ -237,7 +237,7 @@ func (b *bench) watch(ctx context.Context, seed uint64, stop chan struct{}) {
 			b.fail(fmt.Errorf("%d of %d boxes are there", len(rows), len(least)))
 		}
 		for _, row := range rows {
-			if c := row.Coords; c[2] != c[0]+c[1] || c[3] != c[0]-c[1] || int64(c[1]) < least[row.ID] {
+			if c := row.Coords; c[2] != c[0]+c[1] || c[3] != 2*c[1] || int64(c[1]) < least[row.ID] {
 				b.fail(fmt.Errorf("box %s is %v, %d was acknowledged", row.ID, c, least[row.ID]))
 			}
 		}
