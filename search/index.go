@@ -23,7 +23,6 @@ type IndexInfo struct {
 
 	Indexed   int64  `json:"indexed_rows"`
 	Unindexed int64  `json:"unindexed_rows"` // found by looking through them one by one, until the index is refreshed
-	Bytes     int64  `json:"bytes"`          // of all indexes of the table, on disk
 	Python    string `json:"python"`         // what the index costs Python programs of older releases
 }
 
@@ -104,11 +103,11 @@ func (s *Searcher) watch(table string, progress func(Progress)) (stage func(stri
 		return func(string) {}, func() {}
 	}
 	var mu sync.Mutex
-	start, now := time.Now(), "building"
+	start, now, before := time.Now(), "building", s.indexBytes(table)
 	report := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		progress(Progress{now, time.Since(start), s.indexBytes(table)})
+		progress(Progress{now, time.Since(start), max(0, s.indexBytes(table)-before)})
 	}
 	stop := make(chan struct{})
 	var wait sync.WaitGroup
@@ -195,7 +194,7 @@ func (s *Searcher) tableIndexes(ctx context.Context, table string, mine []datase
 		}
 	}
 	for _, i := range list {
-		info := IndexInfo{Index: dataset.Index{Table: table, Name: i.Name, Type: i.Type}, Bytes: s.indexBytes(table), Python: pythonCost(i.Type)}
+		info := IndexInfo{Index: dataset.Index{Table: table, Name: i.Name, Type: i.Type}, Python: pythonCost(i.Type)}
 		if len(i.Columns) > 0 {
 			info.Column = i.Columns[0]
 		}
