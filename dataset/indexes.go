@@ -84,7 +84,7 @@ type Index struct {
 // Tokens say how a full text index cuts texts into words.
 type Tokens struct {
 	Tokenizer string `json:"tokenizer,omitempty"`  // "simple" (as ""), "whitespace", "raw" or "ngram"
-	Language  string `json:"language,omitempty"`   // of stems and stop words; "": English
+	Language  string `json:"language,omitempty"`   // of stems and stop words, as "French"; "": English
 	NoStem    bool   `json:"no_stem,omitempty"`    // words are found in the form asked for only
 	KeepStops bool   `json:"keep_stops,omitempty"` // words such as "the" are indexed too
 	Positions bool   `json:"positions,omitempty"`  // for phrases; makes the index larger
@@ -130,8 +130,8 @@ func readIndexes(path string) ([]Index, error) {
 }
 
 // changeIndexes replaces the list. It is called with the lock of indexes held.
-func (d *Dataset) changeIndexes(change func(list []Index) []Index) error {
-	list, err := readIndexes(d.path)
+func (s *state) changeIndexes(change func(list []Index) []Index) error {
+	list, err := readIndexes(s.path)
 	if err != nil {
 		return err
 	}
@@ -150,33 +150,47 @@ func (d *Dataset) changeIndexes(change func(list []Index) []Index) error {
 		return err
 	}
 	b.WriteByte('\n')
-	return writeFile(filepath.Join(d.path, privateFolder, indexesFile), b.Bytes())
+	return writeFile(filepath.Join(s.path, privateFolder, indexesFile), b.Bytes())
 }
 
-// indexing runs a change of indexes. Those of one dataset wait for one another; rows are written meanwhile.
-func (d *Dataset) indexing(ctx context.Context, op, table string, do func() error) error {
-	if d.readOnly {
-		return at(op, table, ErrReadOnly)
+// indexing runs a change of indexes. Those of one dataset wait for one another, or give errLocked; rows are written
+// meanwhile.
+func (s *state) indexing(ctx context.Context, op, table string, wait bool, do func() error) error {
+	err := s.lockIndexes(ctx, wait, do)
+	if err == nil {
+		return nil
 	}
-	d.mu.Lock()
-	closed := d.closed
-	d.mu.Unlock()
+	return placed(op, table, err)
+}
+
+func (s *state) lockIndexes(ctx context.Context, wait bool, do func() error) error {
+	if s.readOnly {
+		return ErrReadOnly
+	}
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
 	if closed {
-		return at(op, table, ErrClosed)
+		return ErrClosed
 	}
-	folder := filepath.Join(d.path, privateFolder)
+	folder := filepath.Join(s.path, privateFolder)
 	if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return at(op, table, fileError(err))
+		return fileError(err)
 	}
 	f, err := os.OpenFile(filepath.Join(folder, "indexes.lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return at(op, table, fileError(err))
-	}
-	if err := lockWait(ctx, f, true); err != nil {
-		return at(op, table, err)
+		return fileError(err)
 	}
 	defer f.Close()
-	return wrap(op, table, do())
+	if wait {
+		err = lockWait(ctx, f, true)
+	} else {
+		err = flock(f, true, false)
+	}
+	if err != nil {
+		return err
+	}
+	return do()
 }
 
 // BuildIndex opts the dataset in to an index and builds it, in place of one of the same name. It returns the index as it
@@ -186,7 +200,7 @@ func (d *Dataset) indexing(ctx context.Context, op, table string, do func() erro
 // Rows may be written meanwhile. Cancelling leaves the index as it was.
 func (d *Dataset) BuildIndex(ctx context.Context, index Index) (Index, error) {
 	const op = "index"
-	err := d.indexing(ctx, op, index.Table, func() error {
+	err := d.indexing(ctx, op, index.Table, true, func() error {
 		if err := d.checkIndex(ctx, op, &index); err != nil {
 			return err
 		}
@@ -268,6 +282,9 @@ func (d *Dataset) checkIndex(ctx context.Context, op string, index *Index) error
 		if index.Type == "" {
 			index.Type = FullText
 		}
+		if t := index.Tokens; t != nil && t.Language != "" && !slices.Contains(languages, t.Language) {
+			return wrong("language", "%q: want one of %s", t.Language, strings.Join(languages, ", "))
+		}
 		if index.Type != FullText {
 			return wrong("type", "%q: want %s for a column of texts", index.Type, FullText)
 		}
@@ -278,12 +295,16 @@ func (d *Dataset) checkIndex(ctx context.Context, op string, index *Index) error
 	return nil
 }
 
+// languages are those that the engine knows stems of.
+var languages = strings.Fields("Arabic Danish Dutch English Finnish French German Greek Hungarian Italian Norwegian Portuguese Romanian Russian " +
+	"Spanish Swedish Tamil Turkish")
+
 // trainingRows are the rows without which product quantization with 8 bits cannot be trained.
 const trainingRows = 256
 
 // buildIndex builds an index, or leaves it for later if its table is too small.
-func (d *Dataset) buildIndex(ctx context.Context, op string, index *Index) error {
-	t, err := d.openTable(ctx, op, index.Table)
+func (s *state) buildIndex(ctx context.Context, op string, index *Index) error {
+	t, err := s.openTable(ctx, op, index.Table)
 	if err != nil {
 		return err
 	}
@@ -313,7 +334,7 @@ func (d *Dataset) buildIndex(ctx context.Context, op string, index *Index) error
 		index.M, index.EFConstruction = cmp.Or(index.M, graphEdges), cmp.Or(index.EFConstruction, graphCandidates)
 	}
 	start := time.Now()
-	before := d.indexFolders(index.Table)
+	before := s.indexFolders(index.Table)
 	for try := 1; ; try++ {
 		_, err = t.CreateIndex(ctx, index.engine(), nil)
 		// Compaction moved the rows meanwhile.
@@ -324,8 +345,8 @@ func (d *Dataset) buildIndex(ctx context.Context, op string, index *Index) error
 	if err != nil {
 		return err
 	}
-	index.Seconds, index.Built, index.Bytes = time.Since(start).Seconds(), d.now(), 0
-	for folder, size := range d.indexFolders(index.Table) {
+	index.Seconds, index.Built, index.Bytes = time.Since(start).Seconds(), s.now(), 0
+	for folder, size := range s.indexFolders(index.Table) {
 		if _, old := before[folder]; !old {
 			index.Bytes += size
 		}
@@ -376,7 +397,7 @@ func (s *state) indexFolders(table string) map[string]int64 {
 // the dataset did not opt in to is ErrNotFound.
 func (d *Dataset) TuneIndex(ctx context.Context, index Index) error {
 	const op = "tune index"
-	return d.indexing(ctx, op, index.Table, func() error {
+	return d.indexing(ctx, op, index.Table, true, func() error {
 		found := false
 		err := d.changeIndexes(func(list []Index) []Index {
 			for i := range list {
@@ -401,7 +422,7 @@ func noIndex(name string) error {
 // DropIndex removes an index, whoever made it, and no longer opts in to it. Without one the error matches ErrNotFound.
 func (d *Dataset) DropIndex(ctx context.Context, table, name string) error {
 	const op = "drop index"
-	return d.indexing(ctx, op, table, func() error {
+	return d.indexing(ctx, op, table, true, func() error {
 		t, err := d.openTable(ctx, op, table)
 		if err != nil {
 			return err
@@ -429,66 +450,97 @@ func (d *Dataset) DropIndex(ctx context.Context, table, name string) error {
 	})
 }
 
-// RefreshIndexes brings the indexes that the dataset opted in to up to the rows written since: those that more than
-// pending rows wait for. It also builds what waited for its table to grow, and what was lost. It is part of the upkeep;
-// until then searches look through the rows that an index does not cover one by one.
+// RefreshIndexes brings indexes up to the rows written since: those that more than pending rows wait for. It also builds
+// what waited for its table to grow, and what was lost. Maintenance does so too; until then searches look through the rows
+// that an index does not cover one by one.
 func (d *Dataset) RefreshIndexes(ctx context.Context, pending int64) error {
 	const op = "refresh indexes"
-	if list, err := d.Indexes(); err != nil || len(list) == 0 {
-		return err
-	}
-	return d.indexing(ctx, op, "", func() error {
-		list, err := readIndexes(d.path)
-		if err != nil {
-			return err
-		}
-		var errs []error
-		for i := range list {
-			if err := d.refreshIndex(ctx, op, &list[i], pending); err != nil {
-				errs = append(errs, at(op, list[i].Table, err))
-			}
-		}
-		return errors.Join(errs...)
-	})
-}
-
-func (d *Dataset) refreshIndex(ctx context.Context, op string, index *Index, pending int64) error {
-	if _, ok := d.meta.Load().schema.Group(index.Table); !ok {
-		return d.changeIndexes(func(list []Index) []Index { return slices.DeleteFunc(list, index.same) }) // dropped meanwhile
-	}
-	t, err := d.openTable(ctx, op, index.Table)
+	list, err := d.Indexes()
 	if err != nil {
 		return err
 	}
-	defer t.Close()
-	stats, err := t.IndexStats(ctx, index.Name)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		if index.Type != "" && index.Type != FullText && index.Rows < trainingRows {
+	var errs []error
+	for _, info := range d.Tables() {
+		if slices.ContainsFunc(list, func(i Index) bool { return i.Table == info.Name }) {
+			t, err := d.openTable(ctx, op, info.Name)
+			if err == nil {
+				_, err = d.tendIndexes(ctx, t, pending)
+				t.Close()
+			}
+			errs = append(errs, wrap(op, info.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// refreshRows are the rows that an index may be behind in the background: comparing with each takes milliseconds.
+const refreshRows = 10_000
+
+// tendIndexes brings the indexes of a table, whoever made them, up to its rows, if more than pending wait, and builds those
+// that the dataset opted in to and that are not there. It reports whether it did anything. With rows pending at most, it
+// leaves the table alone while another builds an index.
+func (s *state) tendIndexes(ctx context.Context, t *lance.Table, pending int64) (done bool, err error) {
+	if _, err := t.CheckoutLatest(ctx); err != nil {
+		return false, err
+	}
+	there, err := t.Indexes(ctx)
+	if err != nil {
+		return false, err
+	}
+	list, err := readIndexes(s.path)
+	if err != nil {
+		return false, err
+	}
+	var stale []string
+	for _, index := range there {
+		stats, err := t.IndexStats(ctx, index.Name)
+		if err != nil {
+			return false, err
+		}
+		if stats.UnindexedRows > pending {
+			stale = append(stale, index.Name)
+		}
+	}
+	rows, err := t.Count(ctx, "")
+	if err != nil {
+		return false, err
+	}
+	list = slices.DeleteFunc(list, func(i Index) bool {
+		built := slices.ContainsFunc(there, func(is lance.IndexInfo) bool { return is.Name == i.Name })
+		small := i.Type == "" && rows < IndexRows || i.Type != FullText && rows < trainingRows
+		return i.Table != t.Name() || built || small
+	})
+	if stale == nil && len(list) == 0 {
+		return false, nil
+	}
+	err = s.indexing(ctx, "", t.Name(), pending == 0, func() error {
+		for _, index := range list {
+			if err := s.buildIndex(ctx, "", &index); err != nil {
+				return err
+			}
+			if index.Built.IsZero() {
+				continue
+			}
+			done = true
+			if err := s.changeIndexes(func(list []Index) []Index { return append(slices.DeleteFunc(list, index.same), index) }); err != nil {
+				return err
+			}
+		}
+		if stale == nil {
 			return nil
 		}
-		if err := d.buildIndex(ctx, op, index); err != nil || index.Built.IsZero() {
-			return err
+		res, err := t.Optimize(ctx, lance.OptimizeOptions{Index: &lance.Reindex{Names: stale}}, nil)
+		if errors.Is(err, ErrConflict) {
+			return nil // the next time
 		}
-		return d.changeIndexes(func(list []Index) []Index {
-			return append(slices.DeleteFunc(list, index.same), *index)
-		})
-	case err != nil:
+		done = done || res.IndexUpdated
+		if err == nil {
+			_, err = t.Sync(ctx, 0)
+		}
 		return err
-	case stats.UnindexedRows <= pending:
-		return nil
+	})
+	if errors.Is(err, errLocked) {
+		err = nil
 	}
-	for try := 1; ; try++ {
-		_, err = t.Optimize(ctx, lance.OptimizeOptions{Index: &lance.Reindex{Names: []string{index.Name}}}, nil)
-		if !errors.Is(err, ErrConflict) || try == 3 {
-			break
-		}
-		if _, err := t.CheckoutLatest(ctx); err != nil {
-			return err
-		}
-	}
-	if err == nil {
-		_, err = t.Sync(ctx, 0)
-	}
-	return err
+	return done, err
 }

@@ -224,8 +224,12 @@ func (s *state) tendTable(ctx context.Context, name string, all, prune bool, sum
 			return did, err
 		}
 	}
-	if all || changed {
-		if did.IndexesRefreshed, err = refreshIndexes(ctx, t); err != nil {
+	if all || changed || prune {
+		pending := int64(refreshRows)
+		if all {
+			pending = 0
+		}
+		if did.IndexesRefreshed, err = s.tendIndexes(ctx, t, pending); err != nil {
 			return did, err
 		}
 	}
@@ -330,35 +334,6 @@ func (s *state) compact(ctx context.Context, t *lance.Table, name string, rows i
 		}
 	}
 	return res, nil
-}
-
-// refreshIndexes brings the indexes of a table up to rows that were added since, and reports whether there was one to.
-func refreshIndexes(ctx context.Context, t *lance.Table) (bool, error) {
-	if _, err := t.CheckoutLatest(ctx); err != nil {
-		return false, err
-	}
-	indexes, err := t.Indexes(ctx)
-	if err != nil {
-		return false, err
-	}
-	var stale []string
-	for _, index := range indexes {
-		stats, err := t.IndexStats(ctx, index.Name)
-		if err != nil {
-			return false, err
-		}
-		if stats.UnindexedRows > 0 {
-			stale = append(stale, index.Name)
-		}
-	}
-	if stale == nil {
-		return false, nil
-	}
-	res, err := t.Optimize(ctx, lance.OptimizeOptions{Index: &lance.Reindex{Names: stale}}, nil)
-	if errors.Is(err, ErrConflict) {
-		return false, nil // the next time
-	}
-	return res.IndexUpdated, err
 }
 
 // carrier returns the newest version of a table whose commit names an entry of the log, 0 for none.

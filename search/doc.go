@@ -14,8 +14,8 @@
 // a filter does not leave so few rows that comparing with each is quicker. Rows that were written after the index was
 // built are always found. [Searcher.Recall] measures what an index misses, [Searcher.Explain] shows what a search does.
 //
-// Words need no index either: without one the columns are scanned, as whole words in any case. A full text index finds
-// other forms of a word too, allows for typing errors and finds phrases.
+// Words need no index either: without one for each column the texts are scanned, for whole words in any case. A full text
+// index is quicker, finds other forms of a word too, and allows for typing errors.
 //
 // No search ever makes an index, for Python programs of older releases can no longer write to a table that has one.
 //

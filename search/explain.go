@@ -63,6 +63,9 @@ func (s *Searcher) Explain(ctx context.Context, q Query) (Explanation, error) {
 				v.query.Metric, rows, name, v.index.Type, query.Vector.NProbes, query.Vector.EF, query.Vector.RefineFactor)
 		} else {
 			step("vectors: %s of %d rows, exact: every vector is compared", v.query.Metric, rows)
+			if ask >= rows && v.floats {
+				query = lance.Query{Columns: append(idColumns(v.t), v.query.Column), Where: v.t.Where}
+			}
 		}
 		filters(v.t)
 		plan, err := v.t.Table.Explain(ctx, query, nil)
@@ -72,17 +75,15 @@ func (s *Searcher) Explain(ctx context.Context, q Query) (Explanation, error) {
 		e.Plans = append(e.Plans, plan)
 	}
 	if w := p.words; w != nil {
-		for _, column := range w.query.Columns {
-			how := "by its full text index"
-			for _, scanned := range w.scanned {
-				if scanned == column {
-					how = "by scanning, as it has no full text index"
-				}
-			}
-			step("words: %s.%s %s", w.table, column, how)
+		query := lance.Query{Columns: idColumns(w.t), Where: w.t.Where, Limit: max(want, 1), Text: &w.query}
+		if w.scanned != "" {
+			step("words: %s.%s by scanning, as %s has no full text index", w.table, strings.Join(w.query.Columns, ", "), w.scanned)
+			query = lance.Query{Columns: append(idColumns(w.t), w.query.Columns...), Where: w.t.Where}
+		} else {
+			step("words: %s.%s by full text index, rows that it does not cover one by one", w.table, strings.Join(w.query.Columns, ", "))
 		}
 		filters(w.t)
-		plan, err := w.t.Table.Explain(ctx, lance.Query{Columns: idColumns(w.t), Where: w.t.Where, Limit: max(want, 1), Text: &w.query}, nil)
+		plan, err := w.t.Table.Explain(ctx, query, nil)
 		if err != nil {
 			return e, at(w.table, filterField(w.t, err), err)
 		}

@@ -320,6 +320,7 @@ func (s *Searcher) measure(ctx context.Context, table string, opts *RecallOption
 func (m *measurement) recall(ctx context.Context, o RecallOptions) (Recall, error) {
 	out := Recall{K: o.K, Queries: len(m.near), Least: 1}
 	var times []time.Duration
+	found, sum := 0, 0
 	for i, vector := range m.opts.Queries {
 		start := time.Now()
 		r, err := m.s.Search(ctx, Query{Table: m.table, Vector: vector, ByRow: true, Limit: o.K, NProbes: o.NProbes, EF: o.EF, Refine: o.Refine})
@@ -332,16 +333,16 @@ func (m *measurement) recall(ctx context.Context, o RecallOptions) (Recall, erro
 				"no index serves its searches: see pixano data index list")}
 		}
 		out.Index = r.Index
-		found := 0
+		mine := 0
 		for _, h := range r.Hits {
 			if m.near[i][h.ID] {
-				found++
+				mine++
 			}
 		}
-		recall := float64(found) / float64(max(len(m.near[i]), 1))
-		out.Mean += recall / float64(len(m.near))
-		out.Least = min(out.Least, recall)
+		found, sum = found+mine, sum+len(m.near[i])
+		out.Least = min(out.Least, float64(mine)/float64(max(len(m.near[i]), 1)))
 	}
+	out.Mean = float64(found) / float64(max(sum, 1))
 	out.ExactP50, out.ExactP99 = percentiles(m.exact)
 	out.IndexP50, out.IndexP99 = percentiles(times)
 	return out, nil

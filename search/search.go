@@ -71,8 +71,8 @@ type Words struct {
 	All     bool     `json:"all,omitempty"`     // a row has to have all words, in one column
 	Weight  float64  `json:"weight,omitempty"`  // see Query.VectorWeight
 
-	// Phrase wants the words to stand together in this order, and Fuzziness allows a word to differ by so many letters, 0
-	// to 2. Both need a full text index of each column, Phrase one with positions.
+	// Phrase wants the words to stand together in this order, in one column; a full text index has to have positions for it.
+	// Fuzziness allows a word to differ by so many letters, 0 to 2, and needs a full text index of each column.
 	Phrase    bool `json:"phrase,omitempty"`
 	Fuzziness int  `json:"fuzziness,omitempty"`
 

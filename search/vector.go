@@ -20,6 +20,7 @@ type vectorSearch struct {
 	index  *dataset.Index    // that may serve; nil: none
 	byRow  bool
 	ranked bool // the whole ranking is wanted
+	floats bool // the vectors are float32
 	custom Query
 }
 
@@ -44,6 +45,8 @@ func (s *Searcher) vectorSearch(ctx context.Context, q Query) (*vectorSearch, er
 			v.index = &indexes[i]
 		}
 	}
+	f, _ := t.Columns.FieldsByName(column)
+	v.floats = f[0].Type.(*arrow.FixedSizeListType).Elem().ID() == arrow.FLOAT32
 	v.query = lance.VectorQuery{Column: column, Metric: q.Metric, Exact: true}
 	switch q.Metric {
 	case dataset.L2, dataset.Cosine, dataset.Dot:
@@ -245,6 +248,9 @@ func (v *vectorSearch) search(ctx context.Context, want int, r *Result) ([]Hit, 
 	}
 	for ask := v.ask(want, rows); ; ask *= 4 {
 		all := want == 0 || ask >= rows
+		if all && v.floats {
+			return v.rank(ctx)
+		}
 		if all {
 			ask = rows
 		}

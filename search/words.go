@@ -18,7 +18,7 @@ type wordSearch struct {
 	t       *dataset.Searched
 	table   string
 	query   lance.TextQuery
-	scanned []string // the columns without an index
+	scanned string // a column without a full text index, for which all are scanned; "": none
 	byRow   bool
 }
 
@@ -49,6 +49,8 @@ func (s *Searcher) wordSearch(ctx context.Context, q Query) (*wordSearch, error)
 	switch {
 	case strings.TrimSpace(words.Text) == "":
 		return fail("text", "it is empty")
+	case len(wordsOf(words.Text)) == 0:
+		return fail("text", "%q has no words", words.Text)
 	case words.Fuzziness < 0 || words.Fuzziness > 2:
 		return fail("fuzziness", "%d: want 0 to 2", words.Fuzziness)
 	case words.Phrase && words.Fuzziness > 0:
@@ -87,13 +89,12 @@ func (s *Searcher) wordSearch(ctx context.Context, q Query) (*wordSearch, error)
 	}
 	for _, name := range columns {
 		if !slices.Contains(indexed, name) {
-			w.scanned = append(w.scanned, name)
+			w.scanned = name
 		}
 	}
-	if need := map[bool]string{words.Phrase: "phrase", words.Fuzziness > 0: "fuzziness"}[true]; need != "" && len(w.scanned) > 0 {
-		positions := map[bool]string{true: " --positions"}[words.Phrase]
-		return fail(need, "column %q has no full text index, without which words are found one by one and as they are: "+
-			"pixano data index create DATASET --table %s --column %s%s", w.scanned[0], w.table, w.scanned[0], positions)
+	if words.Fuzziness > 0 && w.scanned != "" {
+		return fail("fuzziness", "column %q has no full text index, without which words are found as they are: "+
+			"pixano data index create DATASET --table %s --column %s", w.scanned, w.table, w.scanned)
 	}
 	if words.Phrase && len(columns) > 1 {
 		return fail("phrase", "want one column to look for it in, have %s", strings.Join(columns, ", "))
@@ -147,6 +148,10 @@ func (w *wordSearch) search(ctx context.Context, want int) ([]Hit, error) {
 	if err != nil || rows == 0 || w.t.Empty {
 		return nil, err
 	}
+	if w.scanned != "" {
+		hits, err := w.scan(ctx)
+		return w.finish(hits), err
+	}
 	ask := rows
 	if want > 0 && int64(want) < rows {
 		ask = min(rows, int64(float64(want+4*more)*1.2/max(w.t.Share, 1e-3)))
@@ -188,12 +193,17 @@ func (w *wordSearch) matches(ctx context.Context, ask int) (hits []Hit, rows int
 			hits = append(hits, Hit{ItemID: items.Value(i), ID: ids.Value(i), Score: float64(scores.Value(i))})
 		}
 	}
+	return w.finish(hits), rows, nil
+}
+
+// finish sorts hits and leaves out those that do not count.
+func (w *wordSearch) finish(hits []Hit) []Hit {
 	hits = allowed(hits, w.t, w.byRow)
 	sortHits(hits, func(h *Hit) float64 { return -h.Score })
 	if !w.byRow {
 		hits = firstOfItems(hits)
 	}
-	return hits, rows, nil
+	return hits
 }
 
 // filterField names the filter for an error of the engine that can be about nothing else.
