@@ -12,6 +12,7 @@ import (
 	"pixano/features"
 	"pixano/inference/toyclip"
 	"pixano/schema"
+	"pixano/search"
 )
 
 // How much there is of everything.
@@ -226,6 +227,9 @@ func keyPoints(head schema.Annotation, pose []point, mask features.RLE) schema.K
 }
 
 func finishStreets(ctx context.Context, ds *dataset.Dataset) error {
+	if err := search.SetFunction(ctx, ds, "image_embedding", toyclip.Embedder{}); err != nil {
+		return err
+	}
 	known := []any{}
 	for _, c := range categories {
 		known = append(known, c)

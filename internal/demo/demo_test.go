@@ -110,11 +110,14 @@ func TestCreate(t *testing.T) {
 	}
 
 	// The vectors are those that the model gives for texts too: who looks for night finds what is black.
-	night, err := toyclip.Embedder{}.EmbedTexts(t.Context(), []string{"a black night"})
-	if err != nil {
-		t.Fatal(err)
+	models := func(_ context.Context, f search.Function) (search.Embedder, error) {
+		if f.Name != toyclip.Name {
+			t.Errorf("the vectors are of %q", f.Name)
+		}
+		return toyclip.Embedder{}, nil
 	}
-	found, err := search.New(streets, nil).Search(t.Context(), search.Query{Table: "image_embedding", Vector: night[0], Metric: dataset.Cosine, Limit: 3})
+	found, err := search.New(streets, nil).WithModels(models).Search(t.Context(),
+		search.Query{Table: "image_embedding", Text: "a black night", Metric: dataset.Cosine, Limit: 3})
 	if err != nil || len(found.Hits) != 3 {
 		t.Fatal(found, err)
 	}
