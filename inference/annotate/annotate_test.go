@@ -51,7 +51,7 @@ type scene struct {
 }
 
 // square is where the one red square of picture i is: pictures are 64 by 48 and black.
-func square(i int) image.Rectangle { return image.Rect(4+i, 6, 20+i, 22) }
+func square(i int) image.Rectangle { return image.Rect(4+i%40, 6, 20+i%40, 22) }
 
 func pictureFile(t *testing.T, r image.Rectangle) []byte {
 	t.Helper()
@@ -112,6 +112,9 @@ func newServer(t *testing.T) (*server, annotate.Model) {
 			t.Error(err)
 		}
 	}
+	mux.HandleFunc("GET /app/models/", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, []map[string]any{{"name": "m", "task": "image_zero_shot_detection"}, {"name": "m", "task": "image_mask_generation"}})
+	})
 	mux.HandleFunc("GET /app/settings/", func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"app_name": "test"}) })
 	handle := func(task, path string, answer func(r map[string]any) any) {
 		mux.HandleFunc("POST /tasks/"+path+"/{$}", func(w http.ResponseWriter, r *http.Request) {
