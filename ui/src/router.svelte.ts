@@ -44,7 +44,9 @@ class Router {
 	private at = $state.raw(location.pathname + location.search);
 	private guard: (() => boolean | Promise<boolean>) | null = null;
 
-	route = $derived(parse(this.at.split('?')[0].slice(base().length)));
+	// A change of the query leaves the route the same object, so that pages do not begin anew.
+	private path = $derived(this.at.split('?')[0].slice(base().length));
+	route = $derived(parse(this.path));
 	query = $derived(new URLSearchParams(this.at.split('?')[1] ?? ''));
 
 	constructor() {

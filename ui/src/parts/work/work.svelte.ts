@@ -400,7 +400,7 @@ export class Work {
 	color: () => number = () => 0x5aa9ff;
 
 	setTool(tool: 'select' | 'box'): void {
-		for (const tools of this.tools.values()) tools[this.tool].cancel();
+		for (const tools of this.tools.values()) if (tools[this.tool].busy) tools[this.tool].cancel();
 		this.tool = tool;
 		this.hint = tool === 'box' ? 'hint.box' : null;
 		for (const stage of this.stages.values()) {
