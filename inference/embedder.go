@@ -7,8 +7,10 @@ import (
 	"image"
 	"image/color"
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"pixano/search"
 )
@@ -134,25 +136,72 @@ func sameFunction(f search.Function, name string, arguments map[string]any) bool
 	return true
 }
 
-// RegisterEmbedder adds an embedder that no provider has, under its name. One that is there is replaced.
-func (r *Registry) RegisterEmbedder(e search.Embedder) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.embedders == nil {
-		r.embedders = map[string]search.Embedder{}
-	}
-	r.embedders[e.Name()] = e
+// ProviderOf makes a provider, named after its embedder, with that as its one model. It is for embedders that are no model
+// of a provider, such as one of a program's own.
+func ProviderOf(e search.Embedder) Provider { return &embedderProvider{embed: e} }
+
+type embedderProvider struct {
+	Unsupported
+	embed search.Embedder
 }
 
-// Embedder returns what computes the vectors of a table's function: a registered embedder of its name or, of the providers
-// in order, the first model that is this function. None is ErrModelNotFound. It is what [search.Searcher.WithModels] takes.
-func (r *Registry) Embedder(ctx context.Context, f search.Function) (search.Embedder, error) {
-	r.mu.Lock()
-	e := r.embedders[f.Name]
-	r.mu.Unlock()
-	if e != nil {
-		return e, nil
+func (p *embedderProvider) Name() string { return p.embed.Name() }
+func (*embedderProvider) Tasks() []Task  { return []Task{TaskEmbedding} }
+func (p *embedderProvider) Models(context.Context) ([]Model, error) {
+	return []Model{{Name: p.embed.Name(), Task: TaskEmbedding, Class: "built in"}}, nil
+}
+
+func (p *embedderProvider) Info(context.Context) (*Info, error) {
+	return &Info{AppName: p.embed.Name(), Models: []string{p.embed.Name()}, ModelsToTask: map[string]Task{p.embed.Name(): TaskEmbedding}}, nil
+}
+
+func (p *embedderProvider) EmbeddingFunction(model string) (string, map[string]any, bool) {
+	return p.embed.Name(), p.embed.Metadata(), model == p.embed.Name()
+}
+
+func (p *embedderProvider) Embed(ctx context.Context, req *EmbeddingRequest) (*EmbeddingResponse, error) {
+	if req.Model != p.embed.Name() {
+		return nil, Errorf(ErrModelNotFound, "no model %q: want %s", req.Model, p.embed.Name())
 	}
+	began := time.Now()
+	var vectors [][]float32
+	var err error
+	if len(req.Texts) > 0 {
+		vectors, err = p.embed.EmbedTexts(ctx, req.Texts)
+	} else {
+		images := make([]image.Image, len(req.Images))
+		for i, img := range req.Images {
+			if images[i], err = img.Decode(); err != nil {
+				return nil, err
+			}
+		}
+		vectors, err = p.embed.EmbedImages(ctx, images)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = Errorf(ErrTaskNotSupported, "%v", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if req.Normalize {
+		for _, v := range vectors {
+			var sum float64
+			for _, x := range v {
+				sum += float64(x) * float64(x)
+			}
+			for i := range v {
+				if sum > 0 {
+					v[i] /= float32(math.Sqrt(sum))
+				}
+			}
+		}
+	}
+	return &EmbeddingResponse{Vectors: vectors, Meta: Meta{Timestamp: began, ProcessingTime: time.Since(began), Metadata: map[string]any{"name": req.Model}}}, nil
+}
+
+// Embedder returns what computes the vectors of a table's function: of the providers in order, the first model that is this
+// function. None is ErrModelNotFound. It is what [search.Searcher.WithModels] takes.
+func (r *Registry) Embedder(ctx context.Context, f search.Function) (search.Embedder, error) {
 	var known []string
 	var errs []error
 	for _, p := range r.Providers() {
@@ -209,7 +258,11 @@ type embedderKey struct {
 	model    string
 }
 
-// IsFunction reports whether an embedder is the function that a table names.
-func IsFunction(f search.Function, e search.Embedder) bool {
-	return sameFunction(f, e.Name(), e.Metadata())
+// IsFunction reports whether a model is the function that a table names; if not, it says which one it is.
+func IsFunction(f search.Function, p Provider, model string) error {
+	name, arguments := functionOf(p, model)
+	if sameFunction(f, name, arguments) {
+		return nil
+	}
+	return invalid("its vectors are of the function %q with %v, %q is %q with %v", f.Name, f.Model, model, name, arguments)
 }

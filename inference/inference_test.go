@@ -481,7 +481,9 @@ func TestEmbedder(t *testing.T) {
 		{search.Function{Name: "toy-clip"}, true},
 	} {
 		if test.function.Name == "toy-clip" {
-			r.RegisterEmbedder(toyclip.Embedder{})
+			if err := r.Add(inference.ProviderOf(toyclip.Embedder{})); err != nil {
+				t.Fatal(err)
+			}
 		}
 		e, err := r.Embedder(t.Context(), test.function)
 		switch {
@@ -489,8 +491,8 @@ func TestEmbedder(t *testing.T) {
 			t.Errorf("%v: %v", test.function, err)
 		case test.found && e.Name() != test.function.Name:
 			t.Errorf("%v: %s", test.function, e.Name())
-		case test.found && test.function.Name != "toy-clip" && e.Dim() != 3:
-			t.Errorf("%v: %d values, want 3", test.function, e.Dim())
+		case test.found && e.Dim() != map[string]int{"toy-clip": toyclip.Dim, "sentence-transformers": 3}[e.Name()]:
+			t.Errorf("%v: %d values", test.function, e.Dim())
 		}
 	}
 	if err := r.Remove(one.Name()); err != nil {

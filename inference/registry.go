@@ -22,8 +22,7 @@ type Registry struct {
 	kinds map[string]Connector
 	named []Provider // in the order in which they came; the first is the default
 
-	embedders map[string]search.Embedder      // of no provider, by name
-	ofModels  map[embedderKey]search.Embedder // of providers
+	ofModels map[embedderKey]search.Embedder // see Embedder
 }
 
 // Register adds a kind of server, such as "pixano-inference". A kind that is there is replaced.

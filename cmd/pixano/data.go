@@ -21,7 +21,7 @@ import (
 )
 
 func dataCommand() *cobra.Command {
-	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(), indexCommand(),
+	return group("data", "Import, export, list, show and search datasets", importCommand(), exportCommand(), formatsCommand(), listCommand(), showCommand(), searchCommand(), indexCommand(), embedCommand(),
 		deleteCommand(), renameCommand(), copyCommand(), previewCommand(),
 		historyCommand(), revertCommand(), snapshotCommand(), diffCommand(), restoreCommand(), optimizeCommand(),
 		checkCommand(), repairCommand(), statsCommand(), facetsCommand(), sqlCommand(), columnsCommand())

@@ -541,8 +541,16 @@ func (p *progress) update(u exchange.Progress) {
 	if u.Media > 0 {
 		text += fmt.Sprintf(", %d media files", u.Media)
 	}
+	p.show(text, float64(u.Items), "items")
+}
+
+// show shows a text with the pace at which n things were done.
+func (p *progress) show(text string, n float64, things string) {
+	if p.quiet {
+		return
+	}
 	if seconds := time.Since(p.begun).Seconds(); seconds > 1 {
-		text += fmt.Sprintf(", %.0f items/s", float64(u.Items)/seconds)
+		text += fmt.Sprintf(", %.0f %s/s", n/seconds, things)
 	}
 	switch {
 	case p.terminal:

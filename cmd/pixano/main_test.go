@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -29,8 +30,14 @@ const goldenDir = "../../testdata/golden"
 //	golden NAME [AS]              copies a golden dataset to the work directory
 //	halve FILE                    cuts a file in the middle
 //	drop DATASET TABLE ID AUTHOR  deletes a row
+//
+// The condition runtime holds where scripts/models has fetched ONNX Runtime and MiniLM; $MODELS is the directory of toy models.
 func TestScripts(t *testing.T) {
 	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, err := filepath.Abs("../../inference/onnx/testdata/models")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +45,23 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PIXANO_ENGINE", os.Getenv("PIXANO_ENGINE"))
-			env.Setenv("XDG_CACHE_HOME", cache) // where the engine has been unpacked already
+			env.Setenv("XDG_CACHE_HOME", cache) // where the engine has been unpacked already, and models were fetched to
+			env.Setenv("MODELS", models)
 			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "runtime" {
+				return false, fmt.Errorf("unknown condition %s", cond)
+			}
+			for _, name := range []string{"onnxruntime", "models/all-minilm-l6-v2"} {
+				if _, err := os.Stat(filepath.Join(cache, "pixano", name)); err != nil {
+					if os.Getenv("PIXANO_REQUIRE_INTEROP") == "1" {
+						return false, fmt.Errorf("%w: run scripts/models", err)
+					}
+					return false, nil
+				}
+			}
+			return true, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {

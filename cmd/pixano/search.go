@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -23,6 +22,8 @@ type searchOptions struct {
 	has                   []string
 	maxDistance           float64
 	hybrid, json, explain bool
+	models                modelOptions
+	model                 string
 }
 
 func searchCommand() *cobra.Command {
@@ -33,7 +34,8 @@ func searchCommand() *cobra.Command {
 		Long: "Find the items nearest to a text, a picture, a row or a vector in a table of embeddings; or those whose texts have some\n" +
 			"words; or, with --hybrid, both joined. Every item appears once, with its nearest row; a smaller distance and a\n" +
 			"larger score are better.\n\n" +
-			"--text and --image need the model that computed the table's vectors, which the table names. --like takes the id of a\n" +
+			"--text and --image need the model that computed the table's vectors, which the table names; --model names it for\n" +
+			"tables that do not. --like takes the id of a\n" +
 			"row of the table, of a view or of an item; that row itself comes first. FILE of --vector holds the vector as a JSON\n" +
 			"list of numbers; \"-\" reads it from standard input.\n\n" +
 			"Every vector is compared, so the result is exact, unless the dataset has an index: see 'pixano data index'. Words are\n" +
@@ -72,6 +74,8 @@ func searchCommand() *cobra.Command {
 	flags.IntVar(&q.EF, "ef", 0, "candidates to keep in the index's graphs (default: as tuned)")
 	flags.IntVar(&q.Refine, "refine", 0, "compare so many times the hits by exact distance (default: as tuned)")
 	flags.BoolVar(&o.explain, "explain", false, "say how the search is done, instead of doing it")
+	flags.StringVar(&o.model, "model", "", "the model of the table's vectors, where the table names none")
+	o.models.add(flags)
 	flags.BoolVar(&o.json, "json", false, "write a JSON list of hits with item_id, id (of the row), distance and score")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
@@ -134,7 +138,16 @@ func searchCommand() *cobra.Command {
 			return err
 		}
 		defer ds.Close()
-		s := search.New(ds, nil).WithModels(modelOf)
+		models, _, err := o.models.providers(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		defer models.Close()
+		embedder, err := queryModel(ctx, models, o.model)
+		if err != nil {
+			return err
+		}
+		s := search.New(ds, embedder).WithModels(models.Embedder)
 		out := newPrinter(cmd.OutOrStdout())
 		if o.explain {
 			e, err := s.Explain(ctx, *q)
@@ -155,11 +168,6 @@ func searchCommand() *cobra.Command {
 		return out.flush()
 	}
 	return cmd
-}
-
-// modelOf returns the model of an embedding table's function.
-func modelOf(_ context.Context, f search.Function) (search.Embedder, error) {
-	return nil, fmt.Errorf("this program has no model of this kind")
 }
 
 // readVector reads a JSON list of numbers from a file or, for "-", from standard input.

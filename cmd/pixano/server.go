@@ -25,6 +25,7 @@ import (
 	"pixano/inference/grabcut"
 	"pixano/inference/onnx"
 	"pixano/inference/pixanoserver"
+	"pixano/inference/toyclip"
 	"pixano/server"
 	"pixano/server/ui"
 )
@@ -113,14 +114,14 @@ func (o *serverOptions) models(ctx context.Context, opts *server.Options) (*infe
 	registry := &inference.Registry{}
 	registry.Register(pixanoserver.Kind, pixanoserver.Connector(nil))
 	local := onnx.New(&onnx.Options{Dirs: []string{opts.ModelsDir}})
-	err := errors.Join(registry.Add(grabcut.New()), registry.Add(local))
+	err := errors.Join(registry.Add(grabcut.New()), registry.Add(local), registry.Add(inference.ProviderOf(toyclip.Embedder{})))
 	if err == nil && o.inferenceURL != "" {
 		_, _, err = registry.Connect(ctx, pixanoserver.Kind, o.inferenceURL)
 	}
 	if err != nil {
 		return nil, errors.Join(err, registry.Close())
 	}
-	opts.Inference, opts.Models = registry, modelOf
+	opts.Inference, opts.Models = registry, registry.Embedder
 	return registry, nil
 }
 

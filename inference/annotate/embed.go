@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"pixano/dataset"
 	"pixano/features"
@@ -93,7 +96,8 @@ type embedJob struct {
 	req     EmbedRequest
 	columns []textColumn        // of Texts
 	content bool                // the views are texts
-	table   bool                // the table of embeddings has been looked at
+	table   bool                // the table of embeddings is there and of the right model
+	named   bool                // it names its function
 	present map[string][]string // ids of the rows that views have, by view
 
 	result  EmbedResult
@@ -194,7 +198,42 @@ func (j *embedJob) checkTable(ctx context.Context) error {
 	if !schema.IsA(class.Base, "ViewEmbedding") {
 		return j.invalid("%s holds %s: want ViewEmbedding", j.req.Table, class.Base)
 	}
-	return ctx.Err()
+	return j.checkFunction(ctx)
+}
+
+// checkFunction wants the vectors of a table that is there to be of the model: as the function that it names, or as the
+// features of an encoder, for which there is none.
+func (j *embedJob) checkFunction(ctx context.Context) error {
+	// Counted before the function is read: another job names it before it stores rows.
+	rows, err := j.ds.Count(ctx, j.req.Table, dataset.Query{})
+	if err != nil {
+		return err
+	}
+	columns, err := j.ds.Columns(ctx, j.req.Table)
+	if err != nil {
+		return err
+	}
+	f, named, err := search.FunctionOf(j.req.Table, columns)
+	if err != nil {
+		return j.fail(err)
+	}
+	if j.named = named; named {
+		if err := inference.IsFunction(f, j.req.Model.Provider, j.req.Model.Name); err != nil {
+			return j.fail(fmt.Errorf("%w: want another table", err))
+		}
+		return nil
+	}
+	if rows == 0 { // such as when a crash came between making the table and naming its function
+		return nil
+	}
+	models, err := j.req.Model.Provider.Models(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(models, func(m inference.Model) bool { return m.Name == j.req.Model.Name && m.Task == inference.TaskImageMask }) {
+		return j.invalid("it has %d rows and does not say which model they are of: want another table", rows)
+	}
+	return nil
 }
 
 func (j *embedJob) readPresent(ctx context.Context) error {
@@ -496,36 +535,34 @@ func (j *embedJob) makeTable(ctx context.Context, dim int, shape []int64) error 
 			}
 		}
 	}
-	// Counted before the function is read: another job names it before it stores rows.
-	rows, err := j.ds.Count(ctx, j.req.Table, dataset.Query{})
-	if err != nil {
+	if err := j.checkFunction(ctx); err != nil {
 		return err
 	}
-	columns, err := j.ds.Columns(ctx, j.req.Table)
-	if err != nil {
-		return err
+	if have, err := j.dim(ctx); err != nil || have != dim {
+		return cmp.Or(err, j.invalid("its vectors have %d values, those of %q %d: want another table", have, j.req.Model.Name, dim))
 	}
-	if len(shape) > 1 {
-		return nil // features of an encoder
+	if j.named || len(shape) > 1 { // the features of an encoder are of no function
+		return nil
 	}
 	e, err := inference.NewEmbedder(ctx, j.req.Model.Provider, j.req.Model.Name)
 	if err != nil {
 		return err
 	}
-	f, named, err := search.FunctionOf(j.req.Table, columns)
-	switch {
-	case err != nil:
-		return j.fail(err)
-	case named && f.Dim != 0 && f.Dim != dim:
-		return j.invalid("its vectors have %d values, those of %q %d: want another table", f.Dim, j.req.Model.Name, dim)
-	case named && !inference.IsFunction(f, e):
-		return j.invalid("its vectors are of the function %q with %v, %q is %q with %v: want another table", f.Name, f.Model, j.req.Model.Name, e.Name(), e.Metadata())
-	case named:
-		return nil
-	case rows > 0: // none are there when a crash came between making the table and naming its function
-		return j.invalid("it has %d rows and does not say which model they are of: want another table", rows)
-	}
 	return search.SetFunction(ctx, j.ds, j.req.Table, e)
+}
+
+// dim returns the length of the table's vectors.
+func (j *embedJob) dim(ctx context.Context) (int, error) {
+	columns, err := j.ds.Columns(ctx, j.req.Table)
+	if err != nil {
+		return 0, err
+	}
+	if fields, ok := columns.FieldsByName("vector"); ok {
+		if t, ok := fields[0].Type.(*arrow.FixedSizeListType); ok {
+			return int(t.Len()), nil
+		}
+	}
+	return 0, j.invalid("it has no vectors of a fixed length")
 }
 
 // flush stores the rows that were gathered.

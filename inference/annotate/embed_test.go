@@ -370,7 +370,7 @@ func TestEmbedErrors(t *testing.T) {
 		{"unknown model", annotate.EmbedRequest{Model: annotate.Model{Provider: p, Name: "nothing"}, Table: "v", Views: "image"}, inference.ErrModelNotFound, `no model "nothing"`},
 		{"texts only", annotate.EmbedRequest{Model: annotate.Model{Provider: p, Name: "toy-sentence"}, Table: "v", Views: "image"}, inference.ErrTaskNotSupported, "embeds texts, no pictures"},
 		{"another model", annotate.EmbedRequest{Model: annotate.Model{Provider: p, Name: "toy-clip-one"}, Table: "vectors", Views: "image", Replace: true}, inference.ErrInvalidRequest, `its vectors are of the function "toy-clip"`},
-		{"another dimension", annotate.EmbedRequest{Model: annotate.Model{Provider: p, Name: "toy-sentence"}, Table: "vectors", Views: "caption"}, inference.ErrInvalidRequest, `its vectors have 11 values, those of "toy-sentence" 4`},
+		{"another dimension", annotate.EmbedRequest{Model: annotate.Model{Provider: p, Name: "toy-sentence"}, Table: "vectors", Views: "caption"}, inference.ErrInvalidRequest, `its vectors are of the function "toy-clip" with map[], "toy-sentence" is "sentence-transformers"`},
 		{"unknown vectors", annotate.EmbedRequest{Model: toy, Table: "plain", Views: "image"}, inference.ErrInvalidRequest, "does not say which model"},
 	} {
 		_, err := annotate.EmbedViews(t.Context(), ds, test.req)

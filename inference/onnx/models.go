@@ -55,6 +55,23 @@ type Model struct {
 
 	headers map[string]*header
 	config  modelConfig
+	stamp   string // tells whether the files were replaced
+}
+
+// unchanged reports whether the model's files are those that were found.
+func (m *Model) unchanged() bool { return m.stampNow() == m.stamp }
+
+// stampNow makes a text of sizes and times of the files.
+func (m *Model) stampNow() string {
+	var b strings.Builder
+	for _, role := range slices.Sorted(maps.Keys(m.Files)) {
+		st, err := os.Stat(m.Files[role])
+		if err != nil {
+			return "missing"
+		}
+		fmt.Fprintf(&b, "%s %d %d\n", role, st.Size(), st.ModTime().UnixNano())
+	}
+	return b.String()
 }
 
 // Path returns the file that the model is known by: that of its encoder where there are two.
@@ -303,6 +320,7 @@ func (h *header) sentenceOutput() *port {
 
 // complete checks that all files of the model are there and fills in what follows from its family.
 func (m *Model) complete() error {
+	m.stamp = m.stampNow()
 	for role, h := range m.headers {
 		family, has := h.family()
 		if m.Family == "" {

@@ -350,10 +350,10 @@ func TestFeatureCache(t *testing.T) {
 		t.Errorf("%d pictures of %d bytes are kept, want 2 of 8 MiB", n, p.features.bytes)
 	}
 	m, _ := p.Find("toy-sam")
-	if p.features.get(cacheKey{model: m.Path(), id: "v1"}) != nil {
+	if p.features.get(cacheKey{model: m.Path() + m.stamp, id: "v1"}) != nil {
 		t.Error("the picture that was used longest ago is kept")
 	}
-	if p.features.get(cacheKey{model: m.Path(), id: "v2"}) == nil {
+	if p.features.get(cacheKey{model: m.Path() + m.stamp, id: "v2"}) == nil {
 		t.Error("the picture that was used last is not kept")
 	}
 }
@@ -517,6 +517,29 @@ func TestBadModels(t *testing.T) {
 		case test.kind != nil && !errors.Is(err, test.kind):
 			t.Errorf("%s: %v does not match %v", test.model, err, test.kind)
 		}
+	}
+}
+
+// TestReplacedModel: a file that is replaced while its model is loaded is loaded anew.
+func TestReplacedModel(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "swap", "model.onnx")
+	copyFile(t, filepath.Join(toys, "toy-yolo8.onnx"), path)
+	p := provider(t, dir)
+	img := picture(t, canvas(64, 64, red))
+	if _, err := inference.Detect(t.Context(), p, &inference.DetectionRequest{Model: "swap", Image: img}); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, filepath.Join(toys, "toy-clip-one/model.onnx"), path)
+	r, err := inference.Embed(t.Context(), p, &inference.EmbeddingRequest{Model: "swap", Images: []*inference.Image{img}})
+	if err != nil || len(r.Vectors[0]) != 11 {
+		t.Errorf("%v, %v", r, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inference.Detect(t.Context(), p, &inference.DetectionRequest{Model: "swap", Image: img}); !errors.Is(err, inference.ErrModelNotFound) {
+		t.Errorf("a model whose file was removed: %v", err)
 	}
 }
 

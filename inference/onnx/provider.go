@@ -47,6 +47,7 @@ type Provider struct {
 
 	mu     sync.Mutex
 	closed bool
+	known  map[string]*Model       // by name, as found last
 	loaded map[string]*loadedModel // by path of its file
 }
 
@@ -112,6 +113,9 @@ func (p *Provider) Found() ([]*Model, error) {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		models = append(models, byName[name])
 	}
+	p.mu.Lock()
+	p.known = byName
+	p.mu.Unlock()
 	return models, errors.Join(errs...)
 }
 
@@ -156,6 +160,12 @@ func (p *Provider) Info(ctx context.Context) (*inference.Info, error) {
 
 // Find returns a model by its name. None is inference.ErrModelNotFound.
 func (p *Provider) Find(name string) (*Model, error) {
+	p.mu.Lock()
+	m := p.known[name]
+	p.mu.Unlock()
+	if m != nil && m.unchanged() { // reading the directories for each click would take longer than some models
+		return m, nil
+	}
 	found, scanErr := p.Found()
 	var known []string
 	for _, m := range found {
@@ -210,7 +220,10 @@ func (p *Provider) load(name string, task inference.Task) (*loadedModel, error) 
 		return nil, errClosed
 	}
 	l := p.loaded[m.Path()]
-	if l == nil {
+	if l == nil || l.stamp != m.stamp {
+		if l != nil { // its file was replaced
+			go l.close()
+		}
 		l = &loadedModel{Model: m}
 		p.loaded[m.Path()] = l
 	}
@@ -245,6 +258,15 @@ func (l *loadedModel) open(p *Provider) (err error) {
 		err = fmt.Errorf("unknown family %q", l.Family)
 	}
 	return err
+}
+
+// close frees the model once no call uses it.
+func (l *loadedModel) close() error {
+	l.once.Do(func() { l.err = errClosed })
+	if l.runner == nil {
+		return nil
+	}
+	return l.runner.close()
 }
 
 // open loads a file of a model, of which some outputs are wanted.
@@ -382,10 +404,7 @@ func (p *Provider) Close() error {
 	p.mu.Unlock()
 	var errs []error
 	for _, l := range loaded {
-		l.once.Do(func() { l.err = errClosed })
-		if l.runner != nil {
-			errs = append(errs, l.runner.close())
-		}
+		errs = append(errs, l.close())
 	}
 	return errors.Join(errs...)
 }

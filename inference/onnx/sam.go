@@ -97,7 +97,7 @@ func newSAM(m *Model, p *Provider) (s *sam, err error) {
 
 // encode computes the features of a picture, or takes those that it kept.
 func (s *sam) encode(ctx context.Context, img *inference.Image) (*encoded, error) {
-	key := keyOf(s.Path(), img)
+	key := keyOf(s.Path()+s.stamp, img)
 	if f := s.cache.get(key); f != nil {
 		return f, nil
 	}

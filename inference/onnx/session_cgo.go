@@ -64,6 +64,9 @@ func (s *session) run(ctx context.Context, in map[string]tensor) (out []tensor, 
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.turn }()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if s.ort == nil {
 		return nil, errClosed
 	}
