@@ -32,7 +32,7 @@ func run() int {
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := group("pixano", "Multimodal datasets on LanceDB", demoCommand(), initCommand(), dataCommand(), modelsCommand(), serverCommand(), notebookCommand(), versionCommand())
+	root := group("pixano", "Multimodal datasets on LanceDB", demoCommand(), initCommand(), dataCommand(), modelsCommand(), inferCommand(), serverCommand(), notebookCommand(), versionCommand())
 	root.Long = "pixano lists, shows and searches multimodal datasets in the format of Pixano."
 	root.SetArgs(args)
 	root.SetIn(stdin)
