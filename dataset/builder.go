@@ -108,6 +108,7 @@ const (
 	defaultCheckpointRows = 100_000
 	checkpointInterval    = 30 * time.Second
 	progressInterval      = 100 * time.Millisecond
+	largeFile             = 50_000  // rows
 	laneBuffer            = 1 << 20 // a table of so few bytes is written in one call
 )
 
@@ -593,9 +594,13 @@ func (b *build) finish() error {
 	for _, l := range b.order {
 		if l.t != nil {
 			if l.commits > 1 {
-				// Of a build that was resumed, there are small files and maybe some of no version.
-				prune := &lance.Prune{KeepVersions: new(1), DeleteUnverified: true}
-				if _, err := l.t.Optimize(b.ctx, lance.OptimizeOptions{Compact: &lance.Compact{}, Prune: prune}, nil); err != nil {
+				// Of a build with checkpoints there may be small files, and some of no version. Large ones are left alone: to
+				// join them takes twice the memory of the build.
+				o := lance.OptimizeOptions{Prune: &lance.Prune{KeepVersions: new(1), DeleteUnverified: true}}
+				if l.rows < int64(l.commits)*largeFile {
+					o.Compact = &lance.Compact{}
+				}
+				if _, err := l.t.Optimize(b.ctx, o, nil); err != nil {
 					return &Error{Table: l.table, Err: err}
 				}
 			}

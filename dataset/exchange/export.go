@@ -414,7 +414,7 @@ func (r *exportRun) run(ctx context.Context) (err error) {
 }
 
 // chunkRows is about how many rows are read together: each part looks through all tables once.
-const chunkRows = 40_000
+const chunkRows = 8_000
 
 // chunk returns how many items to read together.
 func (r *exportRun) chunk(ctx context.Context) (int, error) {

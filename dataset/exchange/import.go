@@ -155,6 +155,14 @@ type importRun struct {
 	begun  time.Time
 }
 
+// flushBytes is how much of a table is gathered before it is written: less than a build does by itself, since an import has
+// several tables and a source in memory.
+const flushBytes = 2 << 20
+
+// checkpointRows is how many rows an interrupted import may have to make again, which takes some seconds. Checkpoints cost
+// a commit of each table.
+const checkpointRows = 500_000
+
 // PlanImport reads a source as [Import] does, and reports what that would do. It writes nothing.
 func PlanImport(ctx context.Context, o ImportOptions) (*Report, error) {
 	r, err := newImport(ctx, o, true)
@@ -203,6 +211,7 @@ func runImport(ctx context.Context, o ImportOptions) (*Report, error) {
 	r.report.Resumed = r.state.Seed != nil && o.Resume
 	build := &dataset.BuildOptions{
 		Mode: o.Mode, Resume: r.name, Author: o.Author,
+		FlushBytes: flushBytes, CheckpointRows: checkpointRows,
 		Options:  &dataset.Options{MediaDir: o.MediaDir, MediaRoots: o.MediaRoots, StorageVersion: o.StorageVersion},
 		Progress: func(p dataset.BuildProgress) { r.show(p) },
 	}

@@ -25,6 +25,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -70,6 +71,7 @@ func runChild(ctx context.Context, what string, args []string) error {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(50) // as the command does
 	begun := time.Now()
 	switch what {
 	case "import":
