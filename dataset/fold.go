@@ -102,12 +102,8 @@ func lastFolded(ctx context.Context, t *lance.Table) (uint64, error) {
 	if t == nil {
 		return 0, nil
 	}
-	n, err := t.Count(ctx, "")
-	if err != nil || n == 0 {
-		return 0, err
-	}
 	last := uint64(0)
-	for batch, err := range t.Batches(ctx, lance.Query{Columns: []string{"number"}, Offset: int(n - 1), Limit: 1}) {
+	for batch, err := range t.Batches(ctx, lance.Query{Columns: []string{"number"}, OrderBy: []lance.Order{{Column: "number", Descending: true}}, Limit: 1}) {
 		if err != nil {
 			return 0, err
 		}

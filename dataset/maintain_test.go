@@ -173,13 +173,40 @@ func TestMaintenance(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, ".pixano", "tended")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a mark of what was tended is left")
 	}
-	// The history is kept for a day at least.
+	// Indexes that the dataset has are brought up to date.
+	must(table.CheckoutLatest(ctx))
+	must(table.CreateIndex(ctx, lance.Index{Columns: []string{"id"}, Type: lance.BTree}, nil))
+	apply(t, ds, "ana", dataset.Put("objects", thing("fresh", "", 1)))
+	did = must(ds.Optimize(ctx))
+	must(table.CheckoutLatest(ctx))
+	stats := must(table.IndexStats(ctx, "id_idx"))
+	if !slices.ContainsFunc(did.Tables, func(u dataset.TableUpkeep) bool { return u.IndexesRefreshed }) || stats.UnindexedRows != 0 {
+		t.Errorf("%+v, %d rows without index", did, stats.UnindexedRows)
+	}
+	if n := must(ds.Count(ctx, "objects", dataset.Query{Where: "id = 'fresh'"})); n != 1 {
+		t.Errorf("%d rows by index", n)
+	}
+
+	// The history is kept for a day at least, and then as long as it is to be.
 	ds.Close()
 	now.KeepHistory = time.Second
 	ds = must(dataset.Open(ctx, dir, &dataset.Options{Maintenance: now}))
-	defer ds.Close()
+	defer func() { ds.Close() }()
 	if did := must(ds.Optimize(ctx)); did.EventsExpired != 0 {
 		t.Errorf("%+v", did)
+	}
+	private := must(lance.Connect(ctx, filepath.Join(dir, ".pixano"), nil))
+	defer private.Close()
+	folded := must(private.OpenTable(ctx, "history", nil))
+	defer folded.Close()
+	const days = 10 * 24 * 3600 * 1_000_000
+	must(folded.Update(ctx, "number <= 25", []lance.Set{{Column: "time_us", SQL: fmt.Sprintf("time_us - %d", int64(days))}}, nil))
+	if did := must(ds.Optimize(ctx)); did.EventsExpired != 50 {
+		t.Errorf("%+v", did)
+	}
+	events := collect(t, ds.History(ctx, dataset.HistoryQuery{Author: "author0"}))
+	if oldest := events[len(events)-1].ID.Number; oldest <= 25 {
+		t.Errorf("change %d is still there", oldest)
 	}
 }
 

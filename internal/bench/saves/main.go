@@ -54,6 +54,7 @@ var (
 	writers = flag.Int("writers", 10, "writers that save at once")
 	boxes   = flag.Int("boxes", 20_000, "boxes in the dataset")
 	readers = flag.Int("readers", 2, "readers that check meanwhile")
+	pause   = flag.Duration("pause", 50*time.Millisecond, "of a reader between reads")
 	dir     = flag.String("dir", "", "where to make the dataset (default: a temporary directory)")
 )
 
@@ -219,7 +220,7 @@ func (b *bench) watch(ctx context.Context, seed uint64, stop chan struct{}) {
 		select {
 		case <-stop:
 			return
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(*pause):
 		}
 		least := map[string]int64{}
 		var ids []string
