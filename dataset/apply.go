@@ -404,7 +404,7 @@ func (s *state) recover(ctx context.Context) error {
 			return &Error{Op: "open", Field: logFolder, Err: fileError(err)}
 		}
 		w.log, w.tables = log, map[string]*lance.Table{}
-		w.known = readKnown(s.path)
+		w.known, w.checked = readKnown(s.path), map[string]bool{}
 		if firsts, err := log.segments(); err == nil && len(firsts) == 0 {
 			// The log was deleted; its numbers go on after those of the history.
 			t, err := s.openHistory(ctx)

@@ -422,23 +422,19 @@ func (s *state) freshOutside(ctx context.Context, table string) ([]outsideCommit
 			continue // a broken table does not hide the others
 		}
 		version, err := t.Version(ctx)
-		// What is known may be of an earlier look; our own last commit noted all before it.
+		own := uint64(0)
+		if err == nil {
+			own, err = s.carrier(ctx, t, version)
+		}
 		var commits []outsideCommit
 		if err == nil {
-			commits, err = outsideSince(ctx, t, version, 0)
-		}
-		if err == nil && commits == nil && known[info.Name] > 0 {
-			commits, err = outsideSince(ctx, t, version, known[info.Name])
+			commits, err = outsideSince(ctx, t, version, max(own, known[info.Name]))
 		}
 		t.Close()
 		if err != nil {
 			return nil, at("", info.Name, err)
 		}
-		for _, c := range commits {
-			if c.Version > known[info.Name] {
-				found = append(found, c)
-			}
-		}
+		found = append(found, commits...)
 	}
 	slices.SortStableFunc(found, func(a, b outsideCommit) int { return a.Time.Compare(b.Time) })
 	return found, nil

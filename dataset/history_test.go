@@ -127,6 +127,18 @@ func TestHistory(t *testing.T) {
 	if err := schema.DecodeStoredJSON(row.Before, &before); err != nil || before.Category != "car" {
 		t.Errorf("before: %+v, %v", before, err)
 	}
+	// A note of how far others were looked at may be old.
+	must(ds.Snapshot(ctx, "note", dataset.SnapshotOptions{}))
+	dataset.Store(t, ds, "objects", []Thing{thing("y", "ufo", 9)})
+	apply(t, ds, "ana", dataset.Put("objects", thing("y", "bird", 9)))
+	want = append([]string{"6 change ana updated objects/y", "6.-1 outside  objects Append"}, want...)
+	if err := ds.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ds = must(dataset.Open(ctx, dir, nil))
+	apply(t, ds, "ana", dataset.Put("objects", thing("y", "bat", 9)))
+	want = append([]string{"7 change ana updated objects/y"}, want...)
+	same("with an old note", want, dataset.HistoryQuery{})
 	// Another handle, and one that was opened anew, know the same.
 	if err := ds.Close(); err != nil {
 		t.Fatal(err)
@@ -134,6 +146,11 @@ func TestHistory(t *testing.T) {
 	ds = must(dataset.Open(ctx, dir, nil))
 	defer ds.Close()
 	same("opened again", want, dataset.HistoryQuery{})
+	// So are commits to tables that were never changed here.
+	box := schema.NewBBox("box")
+	box.Format, box.Coords = features.FormatXYXY, []float64{1, 2, 3, 4}
+	dataset.Store(t, ds, "bboxes", []schema.BBox{box})
+	same("another table", append([]string{"0 outside  bboxes Append"}, want...), dataset.HistoryQuery{})
 }
 
 func TestRevert(t *testing.T) {

@@ -48,36 +48,28 @@ func outside(c lance.Transaction) bool {
 // outsideCommits lists the commits to a table up to a version, oldest first, that came past the log and that the history
 // does not know of. It is called with the dataset's lock held.
 func (s *state) outsideCommits(ctx context.Context, t *lance.Table, version uint64) ([]outsideCommit, error) {
-	return outsideSince(ctx, t, version, s.write.known[t.Name()])
-}
-
-// outsideSince lists the commits past the log between two versions. known is the older one; 0: that of our last commit.
-func outsideSince(ctx context.Context, t *lance.Table, version, known uint64) ([]outsideCommit, error) {
-	if version <= known {
-		return nil, nil
-	}
-	var commits []lance.Transaction
-	for count := 4; ; count *= 8 {
-		if known > 0 {
-			count = min(count, int(version-known))
-		}
-		var err error
-		if commits, err = t.Transactions(ctx, version, count); err != nil {
+	w, name := &s.write, t.Name()
+	if !w.checked[name] {
+		// The file may be of an earlier time. Our own last commit followed a note of all before it.
+		own, err := s.carrier(ctx, t, version)
+		if err != nil {
 			return nil, err
 		}
-		if i := slices.IndexFunc(commits, func(c lance.Transaction) bool { return c.Properties[entryProperty] != "" }); i >= 0 && known == 0 {
-			commits = commits[:i]
-			break
-		}
-		if known > 0 && count >= int(version-known) {
-			break
-		}
-		if len(commits) < count {
-			if known == 0 {
-				return nil, nil // never changed from here: all of it is where the history begins
-			}
-			break
-		}
+		w.known[name] = max(w.known[name], own)
+		w.checked[name] = true
+	}
+	return outsideSince(ctx, t, version, w.known[name])
+}
+
+// outsideSince lists the commits past the log between two versions. Where the older one is 0, the table was never changed from
+// here: all of it is where the history begins.
+func outsideSince(ctx context.Context, t *lance.Table, version, known uint64) ([]outsideCommit, error) {
+	if version <= known || known == 0 {
+		return nil, nil
+	}
+	commits, err := t.Transactions(ctx, version, int(version-known))
+	if err != nil {
+		return nil, err
 	}
 	var found []outsideCommit
 	for _, c := range slices.Backward(commits) {

@@ -42,8 +42,10 @@ type writer struct {
 	log    *changeLog
 	tables map[string]*lance.Table // handles for writes, which move on their own
 	known  map[string]uint64       // by table: a version up to which the history knows of all commits
-	since  int                     // entries since the last checkpoint
-	looked bool                    // whether the machine was started anew since the log was written
+
+	checked map[string]bool // by table: whether known was compared with the commits
+	since   int             // entries since the last checkpoint
+	looked  bool            // whether the machine was started anew since the log was written
 }
 
 // request is a change set on its way.
@@ -216,6 +218,9 @@ func (w *writer) close(s *state) error {
 	unlock, err := s.lockFile(context.Background())
 	if err == nil {
 		err = s.checkpoint(context.Background())
+		if err == nil && len(w.known) < len(s.meta.Load().tables) {
+			err = s.noteOutside(context.Background()) // from now on, what others commit to any table is seen
+		}
 		unlock()
 	}
 	for _, t := range w.tables {

@@ -53,6 +53,7 @@ var (
 	saves   = flag.Int("saves", 10_000, "single-row saves")
 	writers = flag.Int("writers", 10, "writers that save at once")
 	boxes   = flag.Int("boxes", 20_000, "boxes in the dataset")
+	limit   = flag.Duration("for", time.Hour, "stop saving after so long")
 	readers = flag.Int("readers", 2, "readers that check meanwhile")
 	pause   = flag.Duration("pause", 50*time.Millisecond, "of a reader between reads")
 	dir     = flag.String("dir", "", "where to make the dataset (default: a temporary directory)")
@@ -173,7 +174,7 @@ func (b *bench) fill(ctx context.Context) error {
 // save makes saves of random boxes, and returns how long each took, and all.
 func (b *bench) save(ctx context.Context, writers, saves int) ([]time.Duration, time.Duration, error) {
 	latency := make([]time.Duration, saves)
-	var next atomic.Int64
+	var next, made atomic.Int64
 	var all sync.WaitGroup
 	began := time.Now()
 	tenth := int64(max(1, saves/10))
@@ -182,9 +183,10 @@ func (b *bench) save(ctx context.Context, writers, saves int) ([]time.Duration, 
 			r := rand.New(rand.NewPCG(uint64(w), uint64(saves)))
 			for b.failure() == nil {
 				n := next.Add(1) - 1
-				if n >= int64(saves) {
+				if n >= int64(saves) || time.Since(began) > *limit {
 					return
 				}
+				made.Add(1)
 				if n > 0 && n%tenth == 0 && saves > 1000 {
 					fmt.Printf("  after %d saves, %.0f s: memory %.0f MB, disk %.1f MB\n", n, time.Since(began).Seconds(), memory(), folder(b.path))
 				}
@@ -203,7 +205,7 @@ func (b *bench) save(ctx context.Context, writers, saves int) ([]time.Duration, 
 		})
 	}
 	all.Wait()
-	return latency, time.Since(began), b.failure()
+	return latency[:made.Load()], time.Since(began), b.failure()
 }
 
 func report(who string, latency []time.Duration, took time.Duration) {
