@@ -1,6 +1,9 @@
 package exchange
 
 import (
+	"context"
+	"errors"
+	"iter"
 	"path"
 	"strings"
 
@@ -124,4 +127,56 @@ func (n *FileNames) Name(folder string, p *Picture) (stem, suffix string) {
 	}
 	n.taken[folder+"/"+strings.ToLower(stem)] = true
 	return stem, suffix
+}
+
+// fileBatch is how many images are handed over together.
+const fileBatch = 1000
+
+// FileRows yields the rows of a source that has a file for each image. read makes the rows of one, unless the dataset has
+// it already; take hands over what was made since it was called last.
+func (in *Input) FileRows(ctx context.Context, tool string, files []string, read func(file, source string, known *Known) (has bool, err error),
+	take func() dataset.Batch) iter.Seq2[dataset.Batch, error] {
+	return func(yield func(dataset.Batch, error) bool) {
+		source := in.ID("source")
+		if !yield(dataset.Batch{schema.SourceTable: []schema.Source{{ID: source, Name: tool, Kind: schema.SourceOther, Metadata: "{}"}}}, nil) {
+			return
+		}
+		known, err := in.Known(ctx)
+		made, there := 0, 0
+		for _, file := range files {
+			has := false
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				has, err = read(file, source, known)
+			}
+			switch {
+			case errors.Is(err, ErrMedia) && in.opts.SkipMissing:
+				in.Warn(file, 0, "left out: %v", err)
+				err = nil
+				continue
+			case err != nil:
+				if _, ok := errors.AsType[*LineError](err); !ok {
+					err = &LineError{File: file, Err: err}
+				}
+				yield(nil, err)
+				return
+			case has:
+				there++
+				continue
+			}
+			if made++; made%fileBatch == 0 && !yield(take(), nil) {
+				return
+			}
+		}
+		if there > 0 {
+			in.Warn("", 0, "%d items are in the dataset already and were left out", there)
+		}
+		if err != nil {
+			yield(nil, err)
+		} else if made%fileBatch > 0 {
+			yield(take(), nil)
+		}
+	}
 }

@@ -461,8 +461,6 @@ func (r *reader) Schema() *schema.DatasetSchema { return exchange.SchemaWith(ite
 func (r *reader) Info() dataset.Info            { return dataset.Info{Workspace: "image"} }
 func (r *reader) Close() error                  { return nil }
 
-const batchImages = 1000
-
 type rows struct {
 	items   []schema.Item
 	images  []schema.Image
@@ -477,50 +475,14 @@ func (b *rows) batch() dataset.Batch {
 
 // Rows yields the rows of the XML files, in the order of their names.
 func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
-	return func(yield func(dataset.Batch, error) bool) {
-		source := r.in.ID("source")
-		if !yield(dataset.Batch{schema.SourceTable: []schema.Source{{ID: source, Name: "Pascal VOC", Kind: schema.SourceOther, Metadata: "{}"}}}, nil) {
-			return
-		}
-		known, err := r.in.Known(ctx)
-		b := &rows{}
-		there := 0
-		for _, name := range r.files {
-			if err == nil {
-				err = ctx.Err()
-			}
-			has := false
-			if err == nil {
-				has, err = r.file(b, name, source, known)
-			}
-			if errors.Is(err, exchange.ErrMedia) && r.in.Options().SkipMissing {
-				r.in.Warn(name, 0, "left out: %v", err)
-				err = nil
-			}
-			if err != nil {
-				if _, ok := errors.AsType[*exchange.LineError](err); !ok {
-					err = &exchange.LineError{File: name, Err: err}
-				}
-				yield(nil, err)
-				return
-			}
-			if has {
-				there++
-			}
-			if len(b.items) == batchImages {
-				if !yield(b.batch(), nil) {
-					return
-				}
-				b = &rows{}
-			}
-		}
-		if there > 0 {
-			r.in.Warn("", 0, "%d items are in the dataset already and were left out", there)
-		}
-		if len(b.items) > 0 {
-			yield(b.batch(), nil)
-		}
-	}
+	b := &rows{}
+	return r.in.FileRows(ctx, "Pascal VOC", r.files, func(name, source string, known *exchange.Known) (bool, error) {
+		return r.file(b, name, source, known)
+	}, func() dataset.Batch {
+		batch := b.batch()
+		*b = rows{}
+		return batch
+	})
 }
 
 // maxXML bounds the size of an XML file, in bytes.

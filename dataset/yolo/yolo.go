@@ -636,8 +636,6 @@ func labelOf(image string) string {
 	return path.Join(dir, strings.TrimSuffix(path.Base(image), path.Ext(image))+".txt")
 }
 
-const batchImages = 1000
-
 // rows are those of some images.
 type rows struct {
 	items   []schema.Item
@@ -654,55 +652,22 @@ func (b *rows) batch() dataset.Batch {
 
 // Rows yields the rows of the images, split by split.
 func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
-	return func(yield func(dataset.Batch, error) bool) {
-		source := r.in.ID("source")
-		if !yield(dataset.Batch{schema.SourceTable: []schema.Source{{ID: source, Name: "YOLO", Kind: schema.SourceOther, Metadata: "{}"}}}, nil) {
-			return
-		}
-		known, err := r.in.Known(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		b := &rows{}
-		ids := map[string]string{}
-		there := 0
-		for _, s := range r.splits {
-			for _, image := range s.images {
-				if err := ctx.Err(); err != nil {
-					yield(nil, err)
-					return
-				}
-				has, err := r.image(b, s.name, image, source, known, ids)
-				if err != nil {
-					if errors.Is(err, exchange.ErrMedia) && r.in.Options().SkipMissing {
-						r.in.Warn(image, 0, "left out: %v", err)
-						continue
-					}
-					if _, ok := errors.AsType[*exchange.LineError](err); !ok {
-						err = &exchange.LineError{File: image, Err: err}
-					}
-					yield(nil, err)
-					return
-				}
-				if has {
-					there++
-				}
-				if len(b.items) == batchImages {
-					if !yield(b.batch(), nil) {
-						return
-					}
-					b = &rows{}
-				}
-			}
-		}
-		if there > 0 {
-			r.in.Warn("", 0, "%d items are in the dataset already and were left out", there)
-		}
-		if len(b.items) > 0 {
-			yield(b.batch(), nil)
+	var images []string
+	splitOf := map[string]string{}
+	for _, s := range r.splits {
+		for _, image := range s.images {
+			images = append(images, image)
+			splitOf[image] = s.name
 		}
 	}
+	b, ids := &rows{}, map[string]string{}
+	return r.in.FileRows(ctx, "YOLO", images, func(name, source string, known *exchange.Known) (bool, error) {
+		return r.image(b, splitOf[name], name, source, known, ids)
+	}, func() dataset.Batch {
+		batch := b.batch()
+		*b = rows{}
+		return batch
+	})
 }
 
 // image makes the rows of an image, unless the dataset has it already.

@@ -129,6 +129,10 @@ func (s *settings) run(ctx context.Context) error {
 		return err
 	}
 	var results []result
+	add := func(r result) {
+		results = append(results, r)
+		fmt.Fprintf(os.Stderr, "%s: %.2f s\n", r.name, r.seconds)
+	}
 	child := func(name string, n int, args ...string) error {
 		self, err := os.Executable()
 		if err != nil {
@@ -139,7 +143,7 @@ func (s *settings) run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		r.name, r.n = name, n
-		results = append(results, r)
+		add(r)
 		return nil
 	}
 	steps := []func() error{
@@ -158,7 +162,9 @@ func (s *settings) run(ctx context.Context) error {
 			r, err := timed(exec.CommandContext(ctx, strings.TrimSpace(string(out)), "internal/bench/peer/folder.py", "--media", at("media"), "--name", "folder",
 				"--library", at("python"), "--flush", fmt.Sprint(s.flush)))
 			r.name, r.n, r.note = "folder builder of Python Pixano 0.6.12", s.images, fmt.Sprintf("%.0f × ours", r.seconds/results[0].seconds)
-			results = append(results, r)
+			if err == nil {
+				add(r)
+			}
 			return err
 		},
 		func() error {
