@@ -34,6 +34,10 @@ type Options struct {
 	// that every release of the reference implementation reads and writes. A table keeps the version that it has.
 	StorageVersion string
 
+	// IndexCacheBytes bounds the memory for the indexes that searches use. One of vectors that does not fit is read anew by
+	// each search, which takes seconds: about the size of its files is needed. 0: 4 GiB.
+	IndexCacheBytes int64
+
 	// ReadOnly refuses every change with ErrReadOnly, and leaves changes that a crashed process began unfinished.
 	ReadOnly bool
 
@@ -153,7 +157,9 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		return nil, at(op, "", &kindError{ErrUnsupported,
 			"the dataset has the record layout of Pixano 0.7 and 0.8: want the item layout of Pixano 0.6, with a schema.json", nil})
 	}
-	if s.db, err = lance.Connect(ctx, filepath.Join(path, "db"), &lance.ConnectOptions{MetadataCacheBytes: metadataCache}); err != nil {
+	if s.db, err = lance.Connect(ctx, filepath.Join(path, "db"), &lance.ConnectOptions{
+		MetadataCacheBytes: metadataCache, IndexCacheBytes: cmp.Or(opts.IndexCacheBytes, 4<<30),
+	}); err != nil {
 		return nil, at(op, "", err)
 	}
 	d := &Dataset{state: s}

@@ -240,7 +240,7 @@ func TestExact(t *testing.T) {
 // TestIndexes builds each kind of index with each metric, and searches with a filter in every place: it finds nearly all,
 // only what the filter selects, and what was written after it was built.
 func TestIndexes(t *testing.T) {
-	p := makePhotos(t, 2000)
+	p := makePhotos(t, 800)
 	ctx := t.Context()
 	random := rand.New(rand.NewPCG(9, 9))
 	for _, kind := range []dataset.IndexType{dataset.IVFHNSWSQ, dataset.IVFPQ, dataset.IVFFlat, dataset.IVFHNSWPQ} {
@@ -294,7 +294,7 @@ func TestIndexes(t *testing.T) {
 			if got, err := p.s.Search(ctx, search.Query{Table: "vectors", Vector: v[:], Metric: other, Limit: 5}); err != nil || got.Index != "" {
 				t.Errorf("%s: a search by %s used the index %q (%v)", name, other, got.Index, err)
 			}
-			if got, err := p.s.Search(ctx, search.Query{Table: "vectors", Vector: v[:], Limit: 5, Ranking: true}); err != nil || got.Index != "" || len(got.Ranking) != 2000 {
+			if got, err := p.s.Search(ctx, search.Query{Table: "vectors", Vector: v[:], Limit: 5, Ranking: true}); err != nil || got.Index != "" || len(got.Ranking) != 800 {
 				t.Errorf("%s: a whole ranking by the index %q has %d items (%v)", name, got.Index, len(got.Ranking), err)
 			}
 			r, err := p.s.Recall(ctx, "vectors", &search.RecallOptions{K: 10, Samples: 10})

@@ -281,11 +281,8 @@ func (b *bench) index(ctx context.Context, kind dataset.IndexType) error {
 	type way struct{ nprobes, ef, refine int }
 	var ways []way
 	if kind == dataset.IVFHNSWSQ {
-		for _, ef := range []int{80, 120, 200, 400, 800} {
-			ways = append(ways, way{info.Partitions, ef, 0})
-		}
-		for _, ef := range []int{100, 150, 200, 300, 500} {
-			ways = append(ways, way{info.Partitions, ef, 2})
+		for _, ef := range []int{100, 200, 400, 800, 1600, 3200} {
+			ways = append(ways, way{info.Partitions, ef, 0}, way{info.Partitions, ef, 2})
 		}
 	} else {
 		for _, nprobes := range []int{8, 32, 64} {
