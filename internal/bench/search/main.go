@@ -49,6 +49,7 @@ type settings struct {
 	work, only         string
 	keep               bool
 	m, construction    int
+	partitions         int
 }
 
 func main() {
@@ -58,6 +59,7 @@ func main() {
 	flag.IntVar(&s.queries, "queries", 40, "searches of each kind")
 	flag.StringVar(&s.work, "work", "", "directory for the dataset (default: a temporary one)")
 	flag.StringVar(&s.only, "only", "exact,words,IVF_HNSW_SQ,IVF_PQ", "what to time")
+	flag.IntVar(&s.partitions, "partitions", 0, "partitions of an index (default: as the dataset chooses)")
 	flag.IntVar(&s.m, "m", 0, "edges of a node of a graph (default: as the dataset chooses)")
 	flag.IntVar(&s.construction, "ef-construction", 0, "candidates looked at when a node is added to a graph (default: as the dataset chooses)")
 	flag.BoolVar(&s.keep, "keep", false, "leave the last index of vectors in the dataset, for another run")
@@ -268,7 +270,7 @@ func (b *bench) exact(ctx context.Context, compare bool) error {
 // index builds an index of a kind, and searches with it in several ways.
 func (b *bench) index(ctx context.Context, kind dataset.IndexType) error {
 	const name = "vector_idx"
-	index := dataset.Index{Table: "image_embedding", Column: "vector", Name: name, Type: kind, M: b.s.m, EFConstruction: b.s.construction}
+	index := dataset.Index{Table: "image_embedding", Column: "vector", Name: name, Type: kind, Partitions: b.s.partitions, M: b.s.m, EFConstruction: b.s.construction}
 	if kind == dataset.IVFPQ {
 		index.SubVectors = b.s.dim / 4
 	}
@@ -281,8 +283,10 @@ func (b *bench) index(ctx context.Context, kind dataset.IndexType) error {
 	type way struct{ nprobes, ef, refine int }
 	var ways []way
 	if kind == dataset.IVFHNSWSQ {
-		for _, ef := range []int{100, 200, 400, 800, 1600, 3200} {
-			ways = append(ways, way{info.Partitions, ef, 0}, way{info.Partitions, ef, 2})
+		for _, ef := range []int{200, 800, 1600, 3200, 6400} {
+			for _, refine := range []int{0, 2, 5, 10} {
+				ways = append(ways, way{info.Partitions, ef, refine})
+			}
 		}
 	} else {
 		for _, nprobes := range []int{8, 32, 64} {
