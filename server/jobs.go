@@ -25,7 +25,7 @@ import (
 // Job is work that goes on after the request that began it: an import, an export, the making of an index.
 type Job struct {
 	ID       string       `json:"id"`
-	Kind     string       `json:"kind" enum:"import,export,index,optimize"`
+	Kind     string       `json:"kind" enum:"import,export,index,optimize,embed,detect,segment"`
 	Dataset  string       `json:"dataset"`
 	State    string       `json:"state" enum:"running,done,failed,cancelled"`
 	Started  time.Time    `json:"started"`
@@ -286,6 +286,7 @@ func (s *Server) routeJobs() {
 		return &jobBody{job}, s.problem(err)
 	})
 	s.routeIndexes()
+	s.routeModelJobs()
 }
 
 // FormatList is the formats of imports and exports.

@@ -16,6 +16,7 @@ import (
 	"pixano/features"
 	"pixano/inference"
 	"pixano/inference/pixanoserver"
+	"pixano/inference/toyclip"
 	"pixano/server"
 )
 
@@ -157,6 +158,19 @@ func TestInference(t *testing.T) {
 	}
 	ask["model"] = "nope"
 	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status < 400 || got.status >= 500 {
+		t.Errorf("an unknown model: status %d: %s", got.status, got.body)
+	}
+	if err := registry.Add(inference.ProviderOf(toyclip.Embedder{})); err != nil {
+		t.Fatal(err)
+	}
+	embedded := finished(t, url, call(t, "POST", url+"/embed/"+images, map[string]any{"model": toyclip.Name, "views": "image", "table": "colours", "query": map[string]any{"limit": 5}}))
+	if embedded["state"] != "done" || embedded["result"].(map[string]any)["rows"] != 5.0 {
+		t.Errorf("embed: %v", embedded)
+	}
+	if got := string(call(t, "GET", url+"/datasets/"+images+"/colours/count", nil).body); got != "5" {
+		t.Errorf("vectors: %s", got)
+	}
+	if got := call(t, "POST", url+"/segment/"+images, map[string]any{"model": "nope", "boxes": "bboxes", "masks": "masks"}); got.status != http.StatusNotFound {
 		t.Errorf("an unknown model: status %d: %s", got.status, got.body)
 	}
 	delete(ask, "image")

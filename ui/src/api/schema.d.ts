@@ -274,6 +274,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/detect/{dataset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Find objects in views and store them, as a job */
+        post: operations["startDetection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/diff/{dataset}": {
         parameters: {
             query?: never;
@@ -302,6 +319,26 @@ export interface paths {
         get: operations["listDifferences"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/embed/{dataset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compute vectors of views and store them, as a job
+         * @description Views that have a vector are passed over, so a job that was interrupted goes on.
+         */
+        post: operations["startEmbedding"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1104,6 +1141,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/segment/{dataset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a mask of each box and store it, as a job */
+        post: operations["startSegmentation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/similar/{dataset}": {
         parameters: {
             query?: never;
@@ -1720,6 +1774,8 @@ export interface components {
             bits?: number;
             /** Format: date-time */
             built?: string;
+            /** Format: int64 */
+            bytes?: number;
             column: string;
             /** Format: int64 */
             ef?: number;
@@ -1753,7 +1809,7 @@ export interface components {
             /** Format: date-time */
             built?: string;
             /** Format: int64 */
-            bytes: number;
+            bytes?: number;
             column: string;
             /** Format: int64 */
             ef?: number;
@@ -1859,7 +1915,7 @@ export interface components {
             file?: string;
             id: string;
             /** @enum {string} */
-            kind: "import" | "export" | "index" | "optimize";
+            kind: "import" | "export" | "index" | "optimize" | "embed" | "detect" | "segment";
             progress?: components["schemas"]["JobProgress"];
             /** @description what it did, once it is done */
             result?: unknown;
@@ -2095,6 +2151,53 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        StartDetectionRequest: {
+            /** @description noted in the history; empty: the model */
+            author?: string;
+            /**
+             * Format: double
+             * @default 0.3
+             */
+            box_threshold: number;
+            /** @description the table for boxes */
+            boxes: string;
+            classes?: string[] | null;
+            /** @description the table for entities; empty: none */
+            entities?: string;
+            /** @description the table for classes; empty: none */
+            labels?: string;
+            /** @description the table for masks; empty: none */
+            masks?: string;
+            model: string;
+            /** @description empty: the first that has the model */
+            provider?: string;
+            /** @description which rows to go over */
+            query?: components["schemas"]["Query"];
+            /**
+             * Format: double
+             * @default 0.2
+             */
+            text_threshold: number;
+            /** @description the table of images */
+            views: string;
+        };
+        StartEmbeddingRequest: {
+            /** @description noted in the history; empty: the model */
+            author?: string;
+            model: string;
+            /** @description empty: the first that has the model */
+            provider?: string;
+            /** @description which rows to go over */
+            query?: components["schemas"]["Query"];
+            /** @description compute anew what is there */
+            replace?: boolean;
+            /** @description of embeddings; it is made if it is not there */
+            table: string;
+            /** @description columns whose texts are embedded in place of the views, as objects.category */
+            texts?: string[] | null;
+            /** @description the table of views */
+            views: string;
+        };
         StartExportRequest: {
             format: string;
             /**
@@ -2132,6 +2235,19 @@ export interface components {
             source: string;
             /** @description image, video or vqa; empty: as the source looks */
             type?: string;
+        };
+        StartSegmentationRequest: {
+            /** @description noted in the history; empty: the model */
+            author?: string;
+            /** @description the table of boxes */
+            boxes: string;
+            /** @description the table for masks */
+            masks: string;
+            model: string;
+            /** @description empty: the first that has the model */
+            provider?: string;
+            /** @description which rows to go over */
+            query?: components["schemas"]["Query"];
         };
         TableDifference: {
             /** Format: int64 */
@@ -4154,6 +4270,78 @@ export interface operations {
             };
         };
     };
+    startDetection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the dataset, or the name of its directory */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartDetectionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     countDifferences: {
         parameters: {
             query?: {
@@ -4253,6 +4441,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DiffRowsBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    startEmbedding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the dataset, or the name of its directory */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartEmbeddingRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */
@@ -9208,6 +9468,78 @@ export interface operations {
                     "application/json": components["schemas"]["Row"][];
                     "application/vnd.apache.arrow.stream": string;
                     "application/x-ndjson": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    startSegmentation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the dataset, or the name of its directory */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartSegmentationRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Bad Request */
