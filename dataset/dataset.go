@@ -84,7 +84,9 @@ type state struct {
 
 	meta  atomic.Pointer[meta]
 	known atomic.Pointer[fs.FileInfo] // schema.json as meta has it
-	write writer
+
+	renewed sync.Map // by table: a *lance.Connection that knows nothing of files that were repaired since db was made
+	write   writer
 
 	upkeep  upkeep
 	holders atomic.Uint64 // counts how often the dataset's lock was taken and given back
@@ -203,6 +205,10 @@ func (d *Dataset) Close() error {
 		errs = append(errs, t.Close())
 	}
 	clear(d.open)
+	d.renewed.Range(func(_, c any) bool {
+		errs = append(errs, c.(*lance.Connection).Close())
+		return true
+	})
 	return errors.Join(append(errs, d.db.Close())...)
 }
 
@@ -363,7 +369,11 @@ func (s *state) openTable(ctx context.Context, op, name string) (*lance.Table, e
 		}
 		version = &lance.OpenOptions{Version: of.Version}
 	}
-	t, err := s.db.OpenTable(ctx, name, version)
+	db := s.db
+	if c, ok := s.renewed.Load(name); ok {
+		db = c.(*lance.Connection)
+	}
+	t, err := db.OpenTable(ctx, name, version)
 	if errors.Is(err, ErrNotFound) {
 		if exists(s.path, folder) {
 			return nil, at(op, name, &kindError{ErrCorrupt, folder + " holds no readable version of the table", err})

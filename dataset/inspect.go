@@ -222,7 +222,7 @@ func (x *inspector) run(ctx context.Context) error {
 			return errLeft
 		}
 		if err != nil {
-			if err := x.unreadable(table, err); err != nil {
+			if err := x.unreadable(ctx, table, err); err != nil {
 				return err
 			}
 		}
@@ -244,7 +244,7 @@ func repairOf(v Violation) string {
 }
 
 // unreadable reports a table that cannot be read, unless the error is of another kind.
-func (x *inspector) unreadable(table string, err error) error {
+func (x *inspector) unreadable(ctx context.Context, table string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrClosed) {
 		return err
 	}
@@ -253,6 +253,11 @@ func (x *inspector) unreadable(table string, err error) error {
 	switch {
 	case strings.Contains(f.Text, "children have differing lengths"):
 		f.Kind = FoundStruct
+		f.Text = "an old Python wrote a part of a table, and gave the columns inside of a struct the length of the whole: " + f.Text
+		if files, err := x.d.repairStructs(ctx, table, true); err == nil && len(files) > 0 {
+			f.Repair = "cut them to the length of the struct, as old Pythons read them; if the part did not begin with the first row, " +
+				"they are those of other rows there too. The files as they were stay in " + tornFolder
+		}
 	case errors.Is(err, fs.ErrNotExist) && !exists(x.d.path, "db", table+".lance"):
 		f.Kind, f.Text, f.Repair = FoundNoTable, "schema.json declares the table, and db/"+table+".lance is not there", "make the table, without rows"
 	}
@@ -280,7 +285,7 @@ const many = 100
 // layout looks at a table without reading its rows.
 func (x *inspector) layout(ctx context.Context, table string) error {
 	if err := x.c.errs[table]; err != nil {
-		return x.unreadable(table, err)
+		return x.unreadable(ctx, table, err)
 	}
 	class, _ := x.m.schema.Class(table)
 	var columns *arrow.Schema
@@ -313,7 +318,7 @@ func (x *inspector) layout(ctx context.Context, table string) error {
 		return err
 	})
 	if err != nil {
-		return x.unreadable(table, err)
+		return x.unreadable(ctx, table, err)
 	}
 	if err := sameAsClass(columns, class); err != nil {
 		x.c.broken[table] = true
@@ -394,7 +399,7 @@ func (x *inspector) rows(ctx context.Context, table string) error {
 	group := class.Group()
 	reader, _, err := x.c.scan(ctx, table, nil)
 	if err != nil {
-		return x.unreadable(table, err)
+		return x.unreadable(ctx, table, err)
 	}
 	defer reader.Close()
 	codec, err := rowcodec.ForClass(class)
@@ -409,7 +414,7 @@ func (x *inspector) rows(ctx context.Context, table string) error {
 			decoder, err = codec.Decoder(batch.Schema())
 		}
 		if err != nil {
-			return x.unreadable(table, err)
+			return x.unreadable(ctx, table, err)
 		}
 		if err := p.batch(batch); err != nil {
 			return err
@@ -418,7 +423,7 @@ func (x *inspector) rows(ctx context.Context, table string) error {
 			continue // that the vectors can be read is all there is to see
 		}
 		if rows, err = rowcodec.Append(decoder, rows[:0], batch); err != nil {
-			return x.unreadable(table, err)
+			return x.unreadable(ctx, table, err)
 		}
 		for _, row := range rows {
 			if err := p.row(ctx, row); err != nil {

@@ -58,6 +58,7 @@ const repairPasses = 5
 //   - rows whose item is gone are deleted, references that lead nowhere are emptied, rows without an id get one;
 //   - of rows with the same id the one that was updated last keeps it; the others, if they differ in more than their
 //     times, stay under new ids;
+//   - columns inside of structs that an old Python wrote too long are cut to what it reads itself;
 //   - declared tables that are missing are made, changes that a crash cut off are completed, old versions removed, small
 //     files joined, remains of writes removed, missing JSON files written.
 //
@@ -487,6 +488,11 @@ func (r *repairer) files(ctx context.Context, f Finding) error {
 					return err
 				}
 				return fileError(syncTree(filepath.Join(d.path, "db", f.Table+".lance")))
+			})
+		case FoundStruct:
+			err = d.locked(ctx, func() error {
+				_, err := d.repairStructs(ctx, f.Table, false)
+				return err
 			})
 		case FoundIndex:
 			if err = d.DropIndex(ctx, f.Table, f.Value); errors.Is(err, ErrNotFound) {
