@@ -9,7 +9,7 @@ import (
 
 // The settings of the method.
 const (
-	gamma        = 50     // weight of a border between equal pixels, as in the paper
+	gamma        = 12     // weight of a border between equal pixels; the 50 of the paper loses thin parts
 	maxUnary     = 25     // largest difference of the likelihoods of object and background, in nats
 	unit         = 64     // capacities are whole numbers of 1/unit nats
 	coarsePixels = 50_000 // the whole cut is made on a picture of at most so many
@@ -230,7 +230,7 @@ func (j *job) modelsOfBox(l level, on, off []uint8) models {
 	if len(outside) < 3*l.w*l.h/50 {
 		outside = append(outside, l.frame()...) // the box is the picture
 	}
-	far := spread(fit(outside, nil, components), outside, 0.9) + 2
+	far := spread(fit(outside, nil, components), outside, 0.5) // with more, parts that look a little like the ground are lost
 	background := fit(withClicks(outside, off), nil, components)
 	// What looks like the place of a click beside the object is not the object, however much of it is in the box.
 	beside := fit(off, nil, 2)
