@@ -367,30 +367,3 @@ func TestVideoGone(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkClick is a click or a box on a picture of 1920 × 1080 that is decoded already; ms/click is for one core with -cpu 1.
-func BenchmarkClick(b *testing.B) {
-	all := cases()
-	worst := all["disc with noise, a box"]
-	worst.scene.noise = 120
-	all["nothing but noise, a box"] = worst
-	worst.prompt = inference.Prompt{Points: []inference.Point{on(950, 500)}}
-	all["nothing but noise, a click"] = worst
-	for name, tt := range all {
-		if tt.scene.size != hd {
-			continue
-		}
-		b.Run(name, func(b *testing.B) {
-			img, want := tt.scene.draw()
-			var got features.RLE
-			for b.Loop() {
-				var err error
-				if got, err = grabcut.Segment(b.Context(), img, tt.prompt); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/click")
-			b.ReportMetric(iou(b, got, want), "IoU")
-		})
-	}
-}
