@@ -1,5 +1,5 @@
 // Command formats times imports and exports, the import of a folder beside the folder builder of Python Pixano, and prints
-// seconds, rates and the peak memory of each, which runs in a process of its own.
+// seconds, rates, processor time and the peak memory of each, which runs in a process of its own.
 //
 //	scripts/python-env pixano
 //	go run ./internal/bench/formats [-images 10000] [-coco 20000] [-boxes 5] [-large 0] [-flush 1000] [-work DIR]
@@ -99,6 +99,7 @@ func runChild(ctx context.Context, what string, args []string) error {
 type result struct {
 	name    string
 	seconds float64
+	cpu     float64 // seconds of all cores
 	memory  float64 // MiB
 	n       int     // of images
 	note    string
@@ -161,7 +162,7 @@ func (s *settings) run(ctx context.Context) error {
 			}
 			r, err := timed(exec.CommandContext(ctx, strings.TrimSpace(string(out)), "internal/bench/peer/folder.py", "--media", at("media"), "--name", "folder",
 				"--library", at("python"), "--flush", fmt.Sprint(s.flush)))
-			r.name, r.n, r.note = "folder builder of Python Pixano 0.6.12", s.images, fmt.Sprintf("%.0f × ours", r.seconds/results[0].seconds)
+			r.name, r.n, r.note = "folder builder of Python Pixano 0.6.12", s.images, fmt.Sprintf("%.0f × ours, CPU %.0f ×", r.seconds/results[0].seconds, r.cpu/results[0].cpu)
 			if err == nil {
 				add(r)
 			}
@@ -194,9 +195,9 @@ func (s *settings) run(ctx context.Context) error {
 		}
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "run\tseconds\timages/s\tpeak MiB\t\t")
+	fmt.Fprintln(out, "run\tseconds\timages/s\tCPU s\tpeak MiB\t\t")
 	for _, r := range results {
-		fmt.Fprintf(out, "%s\t%.2f\t%.0f\t%.0f\t%s\t\n", r.name, r.seconds, float64(r.n)/r.seconds, r.memory, r.note)
+		fmt.Fprintf(out, "%s\t%.2f\t%.0f\t%.1f\t%.0f\t%s\t\n", r.name, r.seconds, float64(r.n)/r.seconds, r.cpu, r.memory, r.note)
 	}
 	return out.Flush()
 }
@@ -223,6 +224,7 @@ func timed(cmd *exec.Cmd) (result, error) {
 		}
 		r.seconds = named["folder_import"]
 	}
+	r.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		r.memory = float64(usage.Maxrss) / 1024
 	}
