@@ -208,6 +208,9 @@ const (
 	// whose nodes do not count finds little and takes long.
 	filteredRows  = 20_000
 	filteredShare = 20
+
+	// Rows that are compared at once: their vectors should fit into the caches of a processor.
+	vectorBatch = 1024
 )
 
 // best returns the best hits, want of them or a few more; 0: all.
@@ -316,7 +319,7 @@ func (v *vectorSearch) indexed(ask int) *lance.VectorQuery {
 
 // nearest returns the hits among the nearest rows that the engine finds, sorted, and the number of those rows.
 func (v *vectorSearch) nearest(ctx context.Context, query *lance.VectorQuery, ask int) (hits []Hit, rows int, err error) {
-	q := lance.Query{Columns: idColumns(v.t), Limit: ask, Where: v.t.Where, Vector: query}
+	q := lance.Query{Columns: idColumns(v.t), Limit: ask, Where: v.t.Where, Vector: query, BatchRows: vectorBatch}
 	hits = make([]Hit, 0, ask)
 	for batch, err := range v.t.Table.Batches(ctx, q) {
 		if err != nil {
