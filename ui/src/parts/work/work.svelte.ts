@@ -289,6 +289,17 @@ export class Work {
 	});
 	classField = $derived(this.target.entities && this.schema ? this.schema.classField(this.target.entities) : null);
 
+	// listed are the classes that the dataset lists. They alone have colours by their place; the colours of others hang
+	// on their names, so that they are the same on every page.
+	listed = $derived.by((): string[] => {
+		const schema = this.schema;
+		if (!schema) return [];
+		return schema.tables('entities').flatMap((e) => {
+			const f = schema.classField(e);
+			return f ? (schema.constraint(e, f)?.values ?? []).map(String) : [];
+		});
+	});
+
 	// classes in their order: those that the dataset lists, then those that occur.
 	classes = $derived.by((): string[] => {
 		const schema = this.schema;
@@ -344,7 +355,7 @@ export class Work {
 	focused = $derived(this.panes[this.pane] ?? this.panes[0]);
 
 	look = $derived.by((): Look => ({
-		classes: this.classes,
+		classes: this.listed,
 		hidden: this.hidden,
 		locked: this.locked,
 		isolated: this.isolated,
