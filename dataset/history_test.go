@@ -271,6 +271,7 @@ func replay(base map[string]undoRow, sets []undoSet, undone []bool) map[string]u
 // TestUndoInEveryOrder makes a few random change sets of few rows, and undoes them in every order. Each undo must lead to
 // what the other sets alone would have made, or be refused with rows that a later set changed, and change nothing.
 func TestUndoInEveryOrder(t *testing.T) {
+	t.Parallel()
 	rounds := 12
 	if testing.Short() {
 		rounds = 3

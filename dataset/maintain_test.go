@@ -41,6 +41,7 @@ func fill(t *testing.T, ds *dataset.Dataset, from, to int) {
 
 // TestFold folds the log several times. The history must say the same before and after, keys are known, and undo goes on.
 func TestFold(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	dir := filepath.Join(t.TempDir(), "shots")
 	ds := newDataset(t, dir, dataset.Info{}, &dataset.Options{Maintenance: dataset.Maintenance{Off: true}})
@@ -238,6 +239,7 @@ func TestMaintenanceInBackground(t *testing.T) {
 // TestCrashInMaintenance kills a process that writes and maintains, after each step of maintenance, and looks each time at what is there:
 // of the history, every change set once, in order; of the rows, what they say.
 func TestCrashInMaintenance(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	dir := filepath.Join(t.TempDir(), "street")
 	ds := newStreet(t, dir)
@@ -321,6 +323,7 @@ func TestCrashInMaintenance(t *testing.T) {
 // TestCrashInSnapshot kills a process that takes and deletes snapshots, after each step. A snapshot is there as a whole or not at all,
 // and what was not completed keeps no version.
 func TestCrashInSnapshot(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	dir := filepath.Join(t.TempDir(), "street")
 	ds := newStreet(t, dir)

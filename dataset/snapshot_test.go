@@ -56,6 +56,7 @@ func sameValues(a, b any) bool {
 // TestDiffAndRestore takes snapshots between random changes, compares any two states with what a model says, and brings
 // some back.
 func TestDiffAndRestore(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	dir := filepath.Join(t.TempDir(), "shots")
 	m := &model{t: t, r: rand.New(rand.NewPCG(5, 5)), dir: dir, seed: 5, ds: newDataset(t, dir, dataset.Info{}, nil),

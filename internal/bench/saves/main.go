@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,7 +189,7 @@ func (b *bench) save(ctx context.Context, writers, saves int) ([]time.Duration, 
 				}
 				made.Add(1)
 				if n > 0 && n%tenth == 0 && saves > 1000 {
-					fmt.Printf("  after %d saves, %.0f s: memory %.0f MB, disk %.1f MB\n", n, time.Since(began).Seconds(), memory(), folder(b.path))
+					fmt.Printf("  after %d saves, %.0f s: memory %.0f MB (%.0f of it Go's heap), disk %.1f MB\n", n, time.Since(began).Seconds(), memory(), heap(), folder(b.path))
 				}
 				i := r.IntN(*boxes)
 				b.mine[i].Lock()
@@ -434,4 +435,11 @@ func memory() float64 {
 	fields := strings.Fields(string(text))
 	pages, _ := strconv.ParseFloat(fields[1], 64)
 	return pages * float64(os.Getpagesize()) / 1e6
+}
+
+// heap is what is reachable in Go's heap, in MB, and what was not collected yet.
+func heap() float64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc) / 1e6
 }
