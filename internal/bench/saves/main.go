@@ -341,7 +341,7 @@ func (b *bench) checkAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if event.Kind == dataset.EventChange {
+		if event.Kind == dataset.EventChange && strings.HasPrefix(event.Author, "writer") {
 			events++
 		}
 	}
