@@ -31,7 +31,9 @@ function extra(chunk) {
 	const all = reach(name);
 	const entry = [...first].find((f) => /index-[^/]+\.js$/.test(f));
 	const deps = [...readFileSync(entry, 'utf8').matchAll(/["'](?:\.\/)?(assets\/[^"']+)["']/g)].map((m) => join(dist, m[1]));
-	const css = files.filter((f) => f.endsWith('.css') && [...all].some((js) => js.replace(/-[^-/]+\.js$/, '') === f.replace(/-[^-/]+\.css$/, '')));
+	const css = files.filter(
+		(f) => f.endsWith('.css') && [...all].some((js) => js.replace(/-[^-/]+\.js$/, '') === f.replace(/-[^-/]+\.css$/, '')),
+	);
 	return [...new Set([...all, ...css.filter((f) => deps.length === 0 || deps.includes(f))])].filter((f) => !first.has(f));
 }
 const sum = (list) => [...list].reduce((n, f) => n + size(f), 0);
@@ -47,5 +49,12 @@ for (const [name, bytes, limit] of rows) {
 	over ||= kb > limit;
 	console.log(`${name.padEnd(24)} ${kb.toFixed(1).padStart(7)} kB of ${limit} kB${kb > limit ? '  TOO LARGE' : ''}`);
 }
-console.log(`largest: ${files.map((f) => [size(f), relative(dist, f)]).sort((a, b) => b[0] - a[0]).slice(0, 4).map(([n, f]) => `${f} ${(n / 1000).toFixed(1)}`).join(', ')}`);
+console.log(
+	`largest: ${files
+		.map((f) => [size(f), relative(dist, f)])
+		.sort((a, b) => b[0] - a[0])
+		.slice(0, 4)
+		.map(([n, f]) => `${f} ${(n / 1000).toFixed(1)}`)
+		.join(', ')}`,
+);
 process.exit(over ? 1 : 0);
