@@ -18,8 +18,9 @@ import (
 
 // scanRows reads the selected rows of a table with as many goroutines as there are processors. Each has a function of its
 // own, made by worker, that is called for its batches one after the other.
-func scanRows(ctx context.Context, t *dataset.Searched, columns []string, worker func() func(batch arrow.RecordBatch) error) error {
-	reader, err := t.Table.Query(ctx, lance.Query{Columns: columns, Where: t.Where})
+// batchRows is how many rows it gets at a time; 0: the engine's own number.
+func scanRows(ctx context.Context, t *dataset.Searched, columns []string, batchRows int, worker func() func(batch arrow.RecordBatch) error) error {
+	reader, err := t.Table.Query(ctx, lance.Query{Columns: columns, Where: t.Where, BatchRows: batchRows})
 	if err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (w *wordSearch) scan(ctx context.Context) ([]Hit, error) {
 	}
 	var mu sync.Mutex
 	var found []textHit
-	err := scanRows(ctx, w.t, columns, func() func(arrow.RecordBatch) error {
+	err := scanRows(ctx, w.t, columns, 0, func() func(arrow.RecordBatch) error {
 		m := newMatcher(w.query.Text, model.all, model.phrase)
 		counts := make([]uint16, n)
 		return func(batch arrow.RecordBatch) error {
@@ -282,7 +283,7 @@ func (v *vectorSearch) rank(ctx context.Context) ([]Hit, error) {
 	distance := kernel(v.query.Metric, query)
 	var mu sync.Mutex
 	var hits []Hit
-	err := scanRows(ctx, v.t, append(idColumns(v.t), v.query.Column), func() func(arrow.RecordBatch) error {
+	err := scanRows(ctx, v.t, append(idColumns(v.t), v.query.Column), vectorBatch, func() func(arrow.RecordBatch) error {
 		return func(batch arrow.RecordBatch) error {
 			rows, items, err := ids(batch, v.t)
 			if err != nil {
