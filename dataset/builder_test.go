@@ -74,7 +74,8 @@ func state(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	list := files(t, dir)
 	maps.DeleteFunc(list, func(name, _ string) bool {
-		return strings.HasSuffix(name, ".pixano/lock") || strings.HasSuffix(name, ".pixano/staging/lock")
+		// Files that are locked, and the note of which versions of the tables the history knows.
+		return strings.HasSuffix(name, ".pixano/lock") || strings.HasSuffix(name, ".pixano/staging/lock") || strings.HasSuffix(name, ".pixano/log/tables")
 	})
 	return list
 }
