@@ -283,7 +283,7 @@ func newWorkloads(ctx context.Context, dir string) (*workloads, error) {
 			return rows(w.boxes, lance.Query{Where: fmt.Sprintf("id = 'box_%07d'", (i*7919)%int(all)), Limit: 1}, 1)
 		}},
 		{name: "vector top 50, exact", run: func(ctx context.Context, i int) error {
-			return rows(w.vectors, lance.Query{Limit: 50, Vector: &lance.VectorQuery{Vectors: [][]float32{random()}, Exact: true}}, 50)
+			return rows(w.vectors, lance.Query{Limit: 50, BatchRows: 1024, Vector: &lance.VectorQuery{Vectors: [][]float32{random()}, Exact: true}}, 50)
 		}},
 		{name: "append 1000 rows", prepare: func(i int) error {
 			more := make([]schema.BBox, 1000)
