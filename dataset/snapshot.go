@@ -154,7 +154,7 @@ func setTag(ctx context.Context, t *lance.Table, tag string, version uint64) err
 
 // writeSnapshot writes the files of a snapshot into a folder.
 func (s *state) writeSnapshot(dir string, snap *Snapshot) error {
-	for _, name := range []string{"info.json", "schema.json", constraintsFile, statsFile} {
+	for _, name := range []string{"info.json", "schema.json", constraintsFile, statsFile, templatesFile} {
 		content, err := os.ReadFile(filepath.Join(s.path, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

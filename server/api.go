@@ -42,6 +42,7 @@ func (s *Server) routeAPI() {
 	s.routeRowsOut()
 	s.routeFrames()
 	s.routeHistory()
+	s.routeTemplates()
 	s.routeSnapshots()
 	s.routeSQL()
 	s.routeJobs()

@@ -424,7 +424,7 @@ func files(in *exchange.Input, suffix string) ([]string, error) {
 	for _, e := range entries {
 		name := e.Name()
 		if !e.IsDir() && path.Ext(name) == suffix && !strings.HasPrefix(name, ".") &&
-			!slices.Contains([]string{infoFile, schemaFile, "features_values.json", "stats.json"}, name) {
+			!slices.Contains([]string{infoFile, schemaFile, "features_values.json", "stats.json", "keypoint_templates.json"}, name) {
 			names = append(names, name)
 		}
 	}

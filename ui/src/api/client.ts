@@ -70,5 +70,6 @@ function detailOf(value: unknown): string | null {
 
 export const get = <T>(url: string, signal?: AbortSignal) => request<T>('GET', url, undefined, signal);
 export const post = <T>(url: string, body: unknown, signal?: AbortSignal) => request<T>('POST', url, body, signal);
+export const put = <T>(url: string, body: unknown, signal?: AbortSignal) => request<T>('PUT', url, body, signal);
 
 export const isAbort = (e: unknown) => e instanceof DOMException && e.name === 'AbortError';

@@ -25,4 +25,5 @@ export type Conform = [
 	paths['/rows/{dataset}/{table}']['post'],
 	paths['/changes/{dataset}']['post'],
 	paths['/dataset_media/{dataset}/{path}']['get'],
+	paths['/keypoint_templates/{dataset}']['get' | 'put'],
 ];

@@ -958,6 +958,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/keypoint_templates/{dataset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the points of poses are and how they are drawn */
+        get: operations["listKeyPointTemplates"];
+        /** Replace the dataset's own templates of key points */
+        put: operations["setKeyPointTemplates"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/library": {
         parameters: {
             query?: never;
@@ -1944,6 +1962,11 @@ export interface components {
              */
             total?: number;
         };
+        KeyPointTemplate: {
+            edges: (number[] | null)[] | null;
+            id: string;
+            points: components["schemas"]["TemplatePoint"][] | null;
+        };
         LibraryEntry: {
             description: string;
             directory: string;
@@ -2130,6 +2153,9 @@ export interface components {
             /** @description words to look for in texts */
             words?: components["schemas"]["Words"];
         };
+        SetKeyPointTemplatesRequest: {
+            templates: components["schemas"]["KeyPointTemplate"][] | null;
+        };
         Snapshot: {
             author?: string;
             message?: string;
@@ -2268,6 +2294,18 @@ export interface components {
             /** @description the client leaves */
             gone?: boolean;
             item?: string;
+        };
+        TemplateListBody: {
+            builtin: components["schemas"]["KeyPointTemplate"][] | null;
+            /** @description the dataset's own; they come before built-in ones of the same id */
+            templates: components["schemas"]["KeyPointTemplate"][] | null;
+        };
+        TemplatePoint: {
+            name: string;
+            /** Format: double */
+            x: number;
+            /** Format: double */
+            y: number;
         };
         Tokens: {
             keep_stops?: boolean;
@@ -8650,6 +8688,146 @@ export interface operations {
                 };
                 content: {
                     "application/zip": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    listKeyPointTemplates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the dataset, or the name of its directory */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateListBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    setKeyPointTemplates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description id of the dataset, or the name of its directory */
+                dataset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetKeyPointTemplatesRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateListBody"];
                 };
             };
             /** @description Bad Request */

@@ -6,7 +6,7 @@ import { rectOf, viewSize } from './boxes';
 import { labelOf, originOf } from './schema';
 import type { Session } from './session';
 import { keyOf, type Row } from './types';
-import { edgesOf } from './templates';
+import { templateOf, type Template } from './templates';
 
 export interface Look {
 	classes: readonly string[]; // their order gives the colours
@@ -14,6 +14,7 @@ export interface Look {
 	locked: ReadonlySet<string>;
 	isolated: ReadonlySet<string> | null; // only these show
 	threshold: number; // confidence; shapes below it are hidden
+	templates: readonly Template[];
 }
 
 export interface Problem {
@@ -71,7 +72,13 @@ export function sceneOf(session: Session, view: Row, look: Look, decoder: Decode
 				const fractions = coords.every((v) => v <= 1);
 				const points = Float32Array.from(coords, (v, i) => (fractions ? v * (i & 1 ? size.height : size.width) : v));
 				const code = Uint8Array.from(states, (s) => ['visible', 'hidden', 'invisible'].indexOf(s));
-				shapes.push({ ...common, kind: 'skeleton', points, states: code, edges: edgesOf(template_id, states.length) });
+				shapes.push({
+					...common,
+					kind: 'skeleton',
+					points,
+					states: code,
+					edges: templateOf(look.templates, template_id, states.length)?.edges ?? [],
+				});
 			}
 		}
 	}

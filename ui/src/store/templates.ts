@@ -1,32 +1,17 @@
-// Which points of a skeleton a line joins. Unknown templates show their points alone.
-const coco: (readonly [number, number])[] = [
-	[15, 13],
-	[13, 11],
-	[16, 14],
-	[14, 12],
-	[11, 12],
-	[5, 11],
-	[6, 12],
-	[5, 6],
-	[5, 7],
-	[6, 8],
-	[7, 9],
-	[8, 10],
-	[1, 2],
-	[0, 1],
-	[0, 2],
-	[1, 3],
-	[2, 4],
-	[3, 5],
-	[4, 6],
-];
+// Template says what the points of a pose are, in the order in which they are stored, and which of them lines join.
+export interface Template {
+	id: string;
+	points: { name: string; x: number; y: number }[]; // place in a sketch of the pose, as fractions of its size
+	edges: [number, number][];
+}
 
-const templates: Record<string, { points: number; edges: (readonly [number, number])[] }> = {
-	person: { points: 17, edges: coco },
-	coco_person: { points: 17, edges: coco },
-};
+// templateOf finds the template of stored points. Rows name it only: one with another number of points is not it.
+export function templateOf(templates: readonly Template[], id: string, points: number): Template | null {
+	return templates.find((t) => t.id === id && t.points.length === points) ?? null;
+}
 
-export function edgesOf(template: string, points: number): readonly (readonly [number, number])[] {
-	const t = templates[template];
-	return t && t.points === points ? t.edges : [];
+// known joins the dataset's own templates and the built-in ones: of those with one id the first counts.
+export function known(own: readonly Template[], builtin: readonly Template[]): Template[] {
+	const ids = new Set(own.map((t) => t.id));
+	return [...own, ...builtin.filter((t) => !ids.has(t.id))];
 }

@@ -1,4 +1,5 @@
 import { untrack } from 'svelte';
+import { templates } from '../../api/templates';
 import { changes, datasets, isAbort, items, media, type Dataset, type Neighbours } from '../../api';
 import { Decoder } from '../../masks/decoder';
 import type { Rect } from '../../stage/camera';
@@ -12,6 +13,7 @@ import type { Journal } from '../../store/savequeue';
 import { Schema } from '../../store/schema';
 import { sceneOf, type Look, type Problem } from '../../store/scene';
 import { Session } from '../../store/session';
+import { known, type Template } from '../../store/templates';
 import { refOf, sameValue, type Data, type Place, type Row } from '../../store/types';
 import { plain, type Adjust } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
@@ -35,6 +37,7 @@ interface Opened {
 	schema: Schema;
 	decoder: Decoder<object>;
 	values: string[]; // classes that occur
+	templates: Template[]; // of key points
 }
 const sessions = new Map<string, Promise<Opened>>();
 let current: Work | null = null;
@@ -51,7 +54,12 @@ function session(id: string): Promise<Opened> {
 }
 
 async function open(id: string): Promise<Opened> {
-	const [dataset, sources, store] = await Promise.all([datasets.open(id), items.sources(id), journals().catch(() => null)]);
+	const [dataset, sources, store, lists] = await Promise.all([
+		datasets.open(id),
+		items.sources(id),
+		journals().catch(() => null),
+		templates.list(id).catch(() => ({ templates: [], builtin: [] })), // without them points are shown without lines
+	]);
 	const schema = new Schema(dataset);
 	const s = new Session({
 		schema,
@@ -63,7 +71,14 @@ async function open(id: string): Promise<Opened> {
 		went: (place) => current?.goTo(place),
 	});
 	s.tables.load(sources);
-	const opened: Opened = { session: s, dataset, schema, decoder: new Decoder(() => current?.touch()), values: [] };
+	const opened: Opened = {
+		session: s,
+		dataset,
+		schema,
+		decoder: new Decoder(() => current?.touch()),
+		values: [],
+		templates: known(lists.templates, lists.builtin),
+	};
 	s.queue.subscribe(() => {
 		health.waiting = s.queue.waiting;
 		current?.saved();
@@ -360,6 +375,7 @@ export class Work {
 		locked: this.locked,
 		isolated: this.isolated,
 		threshold: this.threshold,
+		templates: this.opened?.templates ?? [],
 	}));
 
 	sceneOf(view: Row): Scene {
