@@ -1,4 +1,5 @@
-// Every command of the interface with its default keys. Pages give them what they do; the settings list and change them.
+// Every command of the interface with its default keys, but those of the tools (parts/work/tools.ts). Pages give them
+// what they do; the settings list and change them.
 import type { Key } from './i18n';
 import type { Cmd, Scope } from './keys.svelte';
 
@@ -9,6 +10,7 @@ export interface Def {
 	scope: Scope;
 	page: 'all' | 'library' | 'explorer' | 'item';
 	typing?: boolean; // inside of text fields too
+	tool?: string; // counts with this tool in hand alone
 }
 
 const def = (page: Def['page'], scope: Scope, id: string, title: Key, keys: string, typing = false): Def => ({
@@ -57,8 +59,6 @@ export const defs: Def[] = [
 	def('item', 'page', 'view.alone', 'cmd.alone', 'm'),
 	def('item', 'page', 'fill.less', 'cmd.fill.less', '{'),
 	def('item', 'page', 'fill.more', 'cmd.fill.more', '}'),
-	def('item', 'tool', 'tool.select', 'tool.select', 'v'),
-	def('item', 'tool', 'tool.box', 'tool.box', 'r'),
 	def('item', 'tool', 'fit', 'cmd.fit', 'f'),
 	def('item', 'tool', 'fit.selection', 'cmd.fit.selection', 'z'),
 	def('item', 'tool', 'actual', 'cmd.actual', '0'),

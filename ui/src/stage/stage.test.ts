@@ -94,7 +94,6 @@ function bench(make: (host: Host) => Tool, start: Shape[] = []) {
 		shift: false,
 		alt: false,
 		ctrl: false,
-		clicks: 1,
 		...mods,
 	});
 	return {
@@ -227,7 +226,6 @@ test('handles: reach, proportions, turning inside out', () => {
 		shift: false,
 		alt: false,
 		ctrl: false,
-		clicks: 1,
 		...m,
 	});
 	expect(resize(r, { x: 1, y: 1 }, p(300, 150, { shift: true }), image)).toEqual({ x: 100, y: 100, w: 200, h: 100 });

@@ -286,7 +286,6 @@ export class Stage {
 			shift: e.shiftKey,
 			alt: e.altKey,
 			ctrl: e.ctrlKey || e.metaKey,
-			clicks: e.detail,
 		};
 	}
 
@@ -305,7 +304,7 @@ export class Stage {
 				this.updateCursor();
 				return;
 			}
-			if (e.button !== 0) return;
+			if (e.button !== 0 && !(e.button === 2 && this.o.tool().right)) return;
 			this.pressed = true;
 			this.o.tool().down(this.pointer(e));
 			this.updateCursor();
@@ -333,6 +332,9 @@ export class Stage {
 				this.panning = { x: e.clientX, y: e.clientY };
 				return;
 			}
+			// Of a stroke every place counts, also those between two frames.
+			const all = this.pressed ? (e.getCoalescedEvents?.() ?? []) : [];
+			for (const c of all.slice(0, -1)) this.o.tool().move(this.pointer(c), true);
 			this.o.tool().move(p, this.pressed);
 			this.updateCursor();
 		});
@@ -352,6 +354,7 @@ export class Stage {
 			this.o.onPointer(null);
 			this.invalidate('hud');
 		});
+		on('dblclick', (e) => this.o.tool().double?.(this.pointer(e)));
 		on('contextmenu', (e) => e.preventDefault(), false);
 		on(
 			'wheel',

@@ -4,8 +4,6 @@ import { changes, datasets, isAbort, items, media, type Dataset, type Neighbours
 import { Decoder } from '../../masks/decoder';
 import type { Rect } from '../../stage/camera';
 import type { Stage } from '../../stage/stage';
-import { boxTool } from '../../stage/tools/box';
-import { selectTool } from '../../stage/tools/select';
 import { nothing, type Host, type Tool } from '../../stage/tools/tool';
 import { viewSize } from '../../store/boxes';
 import { adopt, discard, leftovers, livingTabs, openJournal, TabJournal, type Database, type Leftover } from '../../store/journal';
@@ -22,6 +20,7 @@ import { t, type Key } from '../../i18n';
 import { annotator, prefs, save } from '../../prefs.svelte';
 import { asked, toQuery } from '../explore/query';
 import { toast } from '../ui/toasts.svelte';
+import { toolById } from './tools';
 
 // tab names this browser tab, for the journal.
 const tab = crypto.randomUUID();
@@ -126,7 +125,9 @@ export class Work {
 	threshold = $state(0);
 	peek = $state(false);
 	adjust: Adjust = $state.raw(plain);
-	tool: 'select' | 'box' = $state('select');
+	tool = $state('select'); // an id of tools.ts
+	lastTool = 'box'; // that drew, for repeating
+	drawing = $state(false); // something is half drawn
 	intoSelected = $state(false);
 	hint: Key | null = $state(null);
 	pointer: { x: number; y: number } | null = $state.raw(null);
@@ -139,7 +140,7 @@ export class Work {
 	values: string[] = $state.raw([]);
 
 	readonly stages = new Map<number, Stage>();
-	private tools = new Map<number, Record<'select' | 'box', Tool>>();
+	private tools = new Map<number, Map<string, Tool>>(); // by view and id
 	private load: AbortController | null = null;
 	private timers: ReturnType<typeof setInterval>[] = [];
 
@@ -226,7 +227,7 @@ export class Work {
 		this.stack = null;
 		this.picking = null;
 		this.frame = 0;
-		for (const tools of this.tools.values()) for (const tool of Object.values(tools)) tool.cancel();
+		this.putDown();
 	}
 
 	private fail(e: unknown): void {
@@ -414,22 +415,33 @@ export class Work {
 
 	// Tools
 
+	// toolOf is the tool in hand as it is in a view.
 	toolOf(pane: number): Tool {
 		let tools = this.tools.get(pane);
-		if (!tools) {
-			const host = this.hostOf(pane);
-			tools = { select: selectTool(host), box: boxTool(host, { color: () => this.color() }) };
-			this.tools.set(pane, tools);
-		}
-		return tools[this.tool];
+		if (!tools) this.tools.set(pane, (tools = new Map()));
+		let tool = tools.get(this.tool);
+		if (!tool) tools.set(this.tool, (tool = toolById.get(this.tool)!.make(this.hostOf(pane), this)));
+		return tool;
+	}
+
+	// putDown ends what is half drawn: a tool that can keep it does, the others drop it.
+	private putDown(): void {
+		for (const tools of this.tools.values())
+			for (const tool of tools.values())
+				if (tool.finish) tool.finish();
+				else if (tool.busy) tool.cancel();
+		this.drawing = false;
 	}
 
 	color: () => number = () => 0x5aa9ff;
 
-	setTool(tool: 'select' | 'box'): void {
-		for (const tools of this.tools.values()) if (tools[this.tool].busy) tools[this.tool].cancel();
-		this.tool = tool;
-		this.hint = tool === 'box' ? 'hint.box' : null;
+	setTool(id: string): void {
+		const def = toolById.get(id);
+		if (!def || !(def.available?.(this) ?? true)) return;
+		this.putDown();
+		this.tool = id;
+		if (id !== 'select') this.lastTool = id;
+		this.hint = def.hint ?? null;
 		for (const stage of this.stages.values()) {
 			stage.updateCursor();
 			stage.invalidate('shapes', 'hud');
@@ -459,7 +471,10 @@ export class Work {
 					.map((s) => s.key);
 				this.stack = { x: p.screen.x, y: p.screen.y, keys };
 			},
-			redraw: (what) => stage().invalidate(...(what ? (['shapes', 'hud'] as const) : (['hud'] as const))),
+			redraw: (what) => {
+				this.drawing = this.toolOf(pane).busy;
+				stage().invalidate(...(what ? (['shapes', 'hud'] as const) : (['hud'] as const)));
+			},
 			hint: (key) => (this.hint = key as Key | null),
 		};
 	}

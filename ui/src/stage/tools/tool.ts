@@ -9,7 +9,6 @@ export interface Pointer extends Point {
 	shift: boolean;
 	alt: boolean;
 	ctrl: boolean;
-	clicks: number; // 2 on a double click
 }
 
 export interface BoxChange {
@@ -47,6 +46,9 @@ export interface Tool {
 	undo(): boolean;
 	redo(): boolean;
 	draw(ctx: CanvasRenderingContext2D, view: View): void;
+	double?(p: Pointer): void; // a double click, after both clicks
+	finish?(): void; // another tool or item comes: keep what is half drawn
+	readonly right?: boolean; // takes the right button too
 }
 
 // clickSlop is how far a pointer moves, in CSS pixels, before a press is a drag.
