@@ -250,8 +250,14 @@ func (d *Dataset) UpdateItems(ctx context.Context, items any) (UpdateResult, err
 // DeleteItems deletes items with all rows that belong to them in all tables but "source", as one change set, and returns
 // the ids that were not there.
 func (d *Dataset) DeleteItems(ctx context.Context, ids ...string) (missing []string, err error) {
-	res, err := d.submit(ctx, &request{op: "delete items", items: ids}, []Change{Delete(schema.ItemTable, ids...)})
+	res, err := d.DeleteItemsBy(ctx, By{}, ids...)
 	return res.missing(schema.ItemTable), err
+}
+
+// DeleteItemsBy is [Dataset.DeleteItems] with an author and an idempotency key, and tells what became of each row, so that
+// [Dataset.Revert] can bring all of them back.
+func (d *Dataset) DeleteItemsBy(ctx context.Context, by By, ids ...string) (*Result, error) {
+	return d.submit(ctx, &request{op: "delete items", author: by.Author, key: by.Key, items: ids}, []Change{Delete(schema.ItemTable, ids...)})
 }
 
 func (d *Dataset) unchecked() *Dataset {

@@ -46,6 +46,7 @@ func (s *Server) routeAPI() {
 	s.routeSnapshots()
 	s.routeSQL()
 	s.routeJobs()
+	s.routeShared()
 }
 
 // operation describes an additive route; its id is what clients call it by.
