@@ -40,6 +40,7 @@ var level = map[string]int{
 	"cmd/pixano":          11,
 	"internal/interop":    11,
 	"internal/bench/":     11,
+	"examples":            11,
 	"examples/":           11,
 }
 
