@@ -404,6 +404,10 @@ func (q *HistoryQuery) folded(before uint64) string {
 			add("%s = %s", column, appendQuoted(nil, value))
 		}
 	}
+	if q.Item != "" {
+		id, text := appendQuoted(nil, q.Item), appendQuoted(nil, string(jsonText(q.Item)))
+		add("(id = %s OR contains(before, %s) OR contains(after, %s))", id, text, text)
+	}
 	if !q.Since.IsZero() {
 		add("time_us >= %d", q.Since.UnixMicro())
 	}

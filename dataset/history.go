@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pixano/schema"
 )
 
 // ChangeID names a change set in the history: the number of its entry in the change log, and its place among the change
@@ -154,6 +157,10 @@ type HistoryQuery struct {
 	// Table and ID are the table, and the id of the row, whose changes are wanted. "": no condition.
 	Table, ID string
 
+	// Item is the id of the item whose changes are wanted: of its own row and of those that refer to it, before or after.
+	// "": no condition.
+	Item string
+
 	// Author is whose changes are wanted. "": no condition.
 	Author string
 
@@ -172,8 +179,8 @@ type HistoryQuery struct {
 //
 // It holds each change set made here: when, by whom, and every row before and after. Loads of many rows are one event
 // each. Commits by programs that keep no history are shown by their versions ([EventOutside]) as far back as they were
-// seen before the table's old versions were pruned. A query with an ID leaves loads and outside changes out, since the rows of
-// those are not known.
+// seen before the table's old versions were pruned. A query with an ID or an Item leaves loads and outside changes out, since
+// the rows of those are not known.
 //
 // History begins with the first change made here.
 func (d *Dataset) History(ctx context.Context, q HistoryQuery) iter.Seq2[Event, error] {
@@ -207,15 +214,36 @@ func (q *HistoryQuery) wants(e *Event) bool {
 		!q.Since.IsZero() && e.Time.Before(q.Since),
 		!q.Until.IsZero() && !e.Time.Before(q.Until):
 		return false
-	case q.Table == "" && q.ID == "":
+	case q.Table == "" && !q.ofRows():
 		return true
 	case e.Kind != EventChange:
-		return q.ID == "" && q.Table == e.Table
+		return !q.ofRows() && q.Table == e.Table
 	}
 	e.Rows = slices.DeleteFunc(slices.Clone(e.Rows), func(c RowChange) bool {
-		return q.Table != "" && q.Table != c.Table || q.ID != "" && q.ID != c.ID
+		return q.Table != "" && q.Table != c.Table || q.ID != "" && q.ID != c.ID || q.Item != "" && !c.belongsTo(q.Item)
 	})
 	return len(e.Rows) > 0
+}
+
+// ofRows reports whether a query asks for rows that loads and outside changes do not tell.
+func (q *HistoryQuery) ofRows() bool { return q.ID != "" || q.Item != "" }
+
+// belongsTo reports whether a row is an item's own, or refers to it.
+func (c RowChange) belongsTo(item string) bool {
+	if c.Table == schema.ItemTable {
+		return c.ID == item
+	}
+	for _, raw := range []json.RawMessage{c.Before, c.After} {
+		var row struct {
+			ItemRef struct {
+				ID string `json:"id"`
+			} `json:"item_ref"`
+		}
+		if raw != nil && json.Unmarshal(raw, &row) == nil && row.ItemRef.ID == item {
+			return true
+		}
+	}
+	return false
 }
 
 // older reports whether an event comes before another one. What is not numbered yet is the newest.
@@ -247,7 +275,7 @@ func (s *state) events(ctx context.Context, q HistoryQuery, f func(Event) bool) 
 			more = f(e)
 		}
 	}
-	if (q.Before == ChangeID{}) && (q.Change == ChangeID{}) && q.ID == "" {
+	if (q.Before == ChangeID{}) && (q.Change == ChangeID{}) && !q.ofRows() {
 		fresh, err := s.freshOutside(ctx, q.Table)
 		if err != nil {
 			return err
@@ -329,8 +357,8 @@ func segmentEvents(segment *os.File, applied uint64, q *HistoryQuery, void map[u
 	first := uint64(0)
 	var entries []*entry
 	var skip []byte // what a line has that is of use
-	if q.ID != "" {
-		skip = jsonText(q.ID)
+	if q.ofRows() {
+		skip = jsonText(cmp.Or(q.ID, q.Item))
 	}
 	if _, err := segment.Seek(0, io.SeekStart); err != nil {
 		return nil, 0, err

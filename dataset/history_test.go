@@ -430,3 +430,34 @@ func TestChangeIDText(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryOfItem: the changes of an item are those of its row and of rows that refer to it, before or after a change,
+// from the log and from the folded history.
+func TestHistoryOfItem(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	ds := newDataset(t, filepath.Join(t.TempDir(), "shots"), dataset.Info{}, &dataset.Options{Maintenance: dataset.Maintenance{Off: true}})
+	of := func(id, category, item string) Thing {
+		thing := thing(id, category, 1)
+		thing.ItemRef = features.ItemRef{Name: "item", ID: item}
+		return thing
+	}
+	one, other := "é_1%<", "i_2"
+	apply(t, ds, "ana", dataset.Insert("item", ShotItem{Item: schema.NewItem(one)}), dataset.Insert("item", ShotItem{Item: schema.NewItem(other)}))
+	apply(t, ds, "ana", dataset.Insert("objects", []Thing{of("a", "car", one), of("b", "dog", other)}))
+	apply(t, ds, "bob", dataset.Put("objects", of("b", one, other))) // names it and is not its
+	apply(t, ds, "bob", dataset.Put("objects", of("a", "car", other)))
+	apply(t, ds, "ana", dataset.Put("objects", of("a", "bus", other)))
+	dataset.Store(t, ds, "objects", []Thing{of("x", "ufo", one)})
+	check := func(when string) {
+		t.Helper()
+		got := brief(collect(t, ds.History(ctx, dataset.HistoryQuery{Item: one})))
+		want := []string{"4 change bob updated objects/a", "2 change ana added objects/a", "1 change ana added item/" + one}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", when, d)
+		}
+	}
+	check("log")
+	must(ds.Optimize(ctx))
+	check("folded")
+}

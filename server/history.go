@@ -47,6 +47,7 @@ func (s *Server) routeHistory() {
 		DatasetPath
 		Table  string    `query:"table"`
 		ID     string    `query:"id" doc:"of a row; wants a table"`
+		Item   string    `query:"item" doc:"id of an item: changes of its row and of those that refer to it"`
 		Author string    `query:"author"`
 		Since  time.Time `query:"since"`
 		Until  time.Time `query:"until"`
@@ -55,7 +56,7 @@ func (s *Server) routeHistory() {
 		Limit  int       `query:"limit" default:"50" minimum:"1" maximum:"1000"`
 	}) (*HistoryPage, error) {
 		return with(s, ctx, in.DatasetPath, func(ds *dataset.Dataset) (*HistoryPage, error) {
-			q := dataset.HistoryQuery{Table: in.Table, ID: in.ID, Author: in.Author, Since: in.Since, Until: in.Until, Limit: in.Limit}
+			q := dataset.HistoryQuery{Table: in.Table, ID: in.ID, Item: in.Item, Author: in.Author, Since: in.Since, Until: in.Until, Limit: in.Limit}
 			if err := errors.Join(changeID(in.Before, &q.Before), changeID(in.After, &q.After)); err != nil {
 				return nil, err
 			}

@@ -6682,6 +6682,8 @@ export interface operations {
                 table?: string;
                 /** @description of a row; wants a table */
                 id?: string;
+                /** @description id of an item: changes of its row and of those that refer to it */
+                item?: string;
                 author?: string;
                 since?: string;
                 until?: string;
