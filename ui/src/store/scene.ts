@@ -3,6 +3,7 @@ import type { RLE } from '../masks/rle';
 import { Scene, type Shape } from '../stage/scene';
 import { colorOf } from '../theme/palette';
 import { rectOf, viewSize } from './boxes';
+import { pixelsOf, stateNames } from './points';
 import { labelOf, originOf } from './schema';
 import type { Session } from './session';
 import { keyOf, type Row } from './types';
@@ -68,10 +69,8 @@ export function sceneOf(session: Session, view: Row, look: Look, decoder: Decode
 					problems.push({ row, reason: 'states' });
 					break;
 				}
-				// Points of the reference are fractions of the view; larger ones are pixels.
-				const fractions = coords.every((v) => v <= 1);
-				const points = Float32Array.from(coords, (v, i) => (fractions ? v * (i & 1 ? size.height : size.width) : v));
-				const code = Uint8Array.from(states, (s) => ['visible', 'hidden', 'invisible'].indexOf(s));
+				const points = pixelsOf(coords, size);
+				const code = Uint8Array.from(states, (s) => stateNames.indexOf(s as (typeof stateNames)[number]));
 				shapes.push({
 					...common,
 					kind: 'skeleton',

@@ -1,6 +1,8 @@
 import type { Rect, Size } from '../stage/camera';
 import { coordsOf, viewSize } from './boxes';
+import { emptied } from './entities';
 import { History } from './history';
+import { movedCoords } from './points';
 import { SaveQueue, type Journal, type Options, type Unsaved, type ChangeSet } from './savequeue';
 import { Schema } from './schema';
 import { Tables } from './tables';
@@ -17,6 +19,18 @@ export interface SessionOptions {
 }
 
 const keptItems = 8;
+
+// Target is where what is drawn goes: into an object, or into a new one with these fields.
+export interface Target {
+	entities: string | null;
+	fields: Data;
+	into: Row | null;
+}
+
+export interface Copied {
+	row: Row;
+	entity: Row | null;
+}
 
 // Session is the work on one dataset: rows of the items that were opened, their histories, and what is to be saved.
 export class Session {
@@ -164,43 +178,43 @@ export class Session {
 		return { name: 'source', id };
 	}
 
-	addBox(
-		view: Row,
-		size: Size,
-		rect: Rect,
-		boxes: string,
-		entities: string | null,
-		fields: Data,
-		into: Row | null,
-	): { command: Command; key: string } {
-		const item_ref = { name: 'item', id: this.item };
-		const view_ref = { name: view.table_info.name, id: view.id };
+	// drawn makes an annotation in a view, with an object of its own or in one that is there.
+	drawn(label: string, table: string, view: Row, data: Data, to: Target): { command: Command; key: string } {
+		const refs = { item_ref: { name: 'item', id: this.item }, view_ref: { name: view.table_info.name, id: view.id } };
 		const patches: Patch[] = [];
-		let entity = into;
-		if (!entity && entities) {
-			entity = this.row(entities, { ...fields, item_ref, view_ref });
-			patches.push({ table: entities, id: entity.id, before: null, after: entity });
+		let entity = to.into;
+		if (!entity && to.entities) {
+			entity = this.row(to.entities, { ...to.fields, ...refs });
+			patches.push({ table: to.entities, id: entity.id, before: null, after: entity });
 		}
-		const unit = { format: 'xywh', is_normalized: size.width > 0 };
-		const box = this.row(boxes, {
-			...unit,
-			item_ref,
-			view_ref,
+		const row = this.row(table, {
+			...data,
+			...refs,
 			entity_ref: entity ? { name: entity.table_info.name, id: entity.id } : { name: '', id: '' },
 			source_ref: this.human(),
-			coords: coordsOf(unit, rect, size),
 		});
-		patches.push({ table: boxes, id: box.id, before: null, after: box });
-		return { command: { label: 'draw box', patches, place: { view: view.id } }, key: keyOf(boxes, box.id) };
+		patches.push({ table, id: row.id, before: null, after: row });
+		return { command: { label, patches, place: { view: view.id } }, key: keyOf(table, row.id) };
 	}
 
-	// edited is a row changed by hand: a model's annotation becomes the annotator's, and remembers whose it was.
+	addBox(view: Row, size: Size, rect: Rect, boxes: string, to: Target): { command: Command; key: string } {
+		const unit = { format: 'xywh', is_normalized: size.width > 0 };
+		return this.drawn('draw box', boxes, view, { ...unit, coords: coordsOf(unit, rect, size) }, to);
+	}
+
+	// edited is a row changed by hand: a model's annotation becomes the annotator's, remembers whose it was, and counts as
+	// accepted.
 	edited(row: Row, data: Data): Row {
 		const next: Data = { ...row.data, ...data };
 		const source = refOf(row, 'source_ref');
 		if (row.table_info.group === 'annotations' && source && this.tables.get('source', source.id)?.data.kind === 'model') {
 			next.source_ref = this.human();
-			next.inference_metadata = { ...(row.data.inference_metadata as Data), edited_from: source.id };
+			next.inference_metadata = {
+				...(row.data.inference_metadata as Data | null),
+				edited_from: source.id,
+				review: 'accepted',
+				reviewed_by: this.o.annotator(),
+			};
 		}
 		return { ...row, data: next };
 	}
@@ -227,48 +241,48 @@ export class Session {
 	// remove deletes annotations, and the entities that nothing else belongs to.
 	remove(keys: Iterable<string>): Command {
 		const rows = [...keys].flatMap((key) => this.byKey(key) ?? []);
-		const going = new Set(rows);
-		for (const row of rows) {
-			for (let ref = refOf(row, 'entity_ref') ?? refOf(row, 'parent_ref'); ref;) {
-				const entity: Row | null = this.tables.get(ref.name, ref.id);
-				if (!entity || going.has(entity)) break;
-				const left = [...this.tables.referring('entity_ref', entity.id), ...this.tables.referring('parent_ref', entity.id)].filter(
-					(r) => !going.has(r),
-				);
-				if (left.length > 0) break;
-				going.add(entity);
-				ref = refOf(entity, 'parent_ref');
-			}
-		}
 		const view = rows[0] && refOf(rows[0], 'view_ref');
 		return {
 			label: 'delete',
 			place: view ? { view: view.id } : undefined,
-			patches: [...going].map((row) => ({ table: row.table_info.name, id: row.id, before: row, after: null })),
+			patches: [...rows, ...emptied(this.tables, rows)].map((row) => ({
+				table: row.table_info.name,
+				id: row.id,
+				before: row,
+				after: null,
+			})),
 		};
 	}
 
-	// copies makes rows like the given annotations, each with an entity of its own, in a view of this item.
-	copies(rows: readonly { row: Row; entity: Row | null }[], view: Row | null, shift = 0): { command: Command; keys: string[] } {
+	// copies makes rows like the given annotations in a view of this item, or each in its own. Those of one object are one
+	// object again.
+	copies(rows: readonly Copied[], view: Row | null, shift = 0): { command: Command; keys: string[] } {
 		const patches: Patch[] = [];
 		const keys: string[] = [];
 		const item_ref = { name: 'item', id: this.item };
+		const twins = new Map<string, Ref>();
 		for (const { row, entity } of rows) {
 			const view_ref = view ? { name: view.table_info.name, id: view.id } : row.data.view_ref;
-			let entity_ref: unknown = { name: '', id: '' };
-			if (entity) {
-				const twin: Row = { id: newId(), table_info: entity.table_info, data: { ...entity.data, item_ref, view_ref } };
+			let entity_ref = entity && twins.get(entity.id);
+			if (entity && !entity_ref) {
+				const here = refOf(entity, 'item_ref')?.id === this.item;
+				const data: Data = { ...entity.data, item_ref, view_ref, ...(here ? {} : { parent_ref: { name: '', id: '' } }) };
+				const twin: Row = { id: newId(), table_info: entity.table_info, data };
 				patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });
-				entity_ref = { name: twin.table_info.name, id: twin.id };
+				twins.set(entity.id, (entity_ref = { name: twin.table_info.name, id: twin.id }));
 			}
-			const data: Data = { ...row.data, item_ref, view_ref, entity_ref, source_ref: this.human() };
-			if (shift && Array.isArray(data.coords) && row.table_info.base_schema === 'BBox') {
+			const data: Data = {
+				...row.data,
+				item_ref,
+				view_ref,
+				entity_ref: entity_ref ?? { name: '', id: '' },
+				source_ref: this.human(),
+				inference_metadata: {},
+			};
+			if (shift) {
 				const target = view ?? this.viewOf(row);
 				const size = target ? viewSize(target) : { width: 0, height: 0 };
-				const by = data.is_normalized ? [shift / Math.max(1, size.width), shift / Math.max(1, size.height)] : [shift, shift];
-				data.coords = (data.coords as number[]).map((v, i) =>
-					i < 2 || data.format === 'xyxy' ? Math.min(data.is_normalized ? 1 : Infinity, v + by[i & 1]) : v,
-				);
+				data.coords = movedCoords(row, size, shift, shift) ?? data.coords;
 			}
 			const twin: Row = { id: newId(), table_info: row.table_info, data };
 			patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });

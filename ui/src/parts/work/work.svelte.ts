@@ -10,9 +10,9 @@ import { adopt, discard, leftovers, livingTabs, openJournal, TabJournal, type Da
 import type { Journal } from '../../store/savequeue';
 import { Schema } from '../../store/schema';
 import { sceneOf, type Look, type Problem } from '../../store/scene';
-import { Session } from '../../store/session';
+import { Session, type Copied, type Target } from '../../store/session';
 import { known, type Template } from '../../store/templates';
-import { refOf, sameValue, type Data, type Place, type Row } from '../../store/types';
+import { refOf, sameValue, type Place, type Row } from '../../store/types';
 import { plain, type Adjust } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
 import { health } from '../../health.svelte';
@@ -103,7 +103,7 @@ export interface Pane {
 	rows: Row[]; // frames, or one view
 }
 
-let clipboard: { row: Row; entity: Row | null }[] = [];
+let clipboard: Copied[] = [];
 
 // Work is what the workspace page shows: an item, what is chosen in it, and the tool in hand.
 export class Work {
@@ -464,7 +464,7 @@ export class Work {
 				const s = this.session;
 				if (s) s.run(s.moveBoxes(list, merge));
 			},
-			duplicate: (keys) => this.duplicate(keys, 0),
+			duplicate: (keys, merge) => this.duplicate(keys, 0, merge),
 			stack: (p) => {
 				const keys = stage()
 					.scene.pick(p, 4 / stage().camera.scale)
@@ -481,7 +481,7 @@ export class Work {
 
 	private addBox(pane: number, rect: Rect): void {
 		const s = this.session;
-		const { boxes, entities } = this.target;
+		const { boxes } = this.target;
 		const p = this.panes[pane];
 		if (!s || !p) return;
 		if (!boxes) {
@@ -489,13 +489,23 @@ export class Work {
 			return;
 		}
 		const view = this.viewOf(p);
-		const chosen = this.intoSelected ? [...this.selection].map((k) => s.byKey(k)).find((r) => r && s.entityOf(r)) : null;
-		const fields: Data = this.classField ? { [this.classField]: this.sticky } : {};
-		const { command, key } = s.addBox(view, viewSize(view), rect, boxes, entities, fields, chosen ? s.entityOf(chosen) : null);
+		const to = this.drawTarget();
+		const { command, key } = s.addBox(view, viewSize(view), rect, boxes, to);
 		s.run(command);
 		this.select([key]);
 		this.hint = 'hint.box';
-		if (prefs.ask && this.classField && !chosen) this.picking = { keys: [key] };
+		if (prefs.ask && this.classField && !to.into) this.picking = { keys: [key] };
+	}
+
+	// drawTarget is where a new shape goes: an object of the class that is chosen, or the one that is selected.
+	drawTarget(): Target {
+		const s = this.session;
+		const chosen = this.intoSelected && s ? [...this.selection].map((k) => s.byKey(k)).find((r) => r && s.entityOf(r)) : null;
+		return {
+			entities: this.target.entities,
+			fields: this.classField ? { [this.classField]: this.sticky } : {},
+			into: chosen ? s!.entityOf(chosen) : null,
+		};
 	}
 
 	select(keys: readonly string[], add = false): void {
@@ -538,12 +548,12 @@ export class Work {
 		this.select([]);
 	}
 
-	duplicate(keys: readonly string[], shift = 10): string[] {
+	duplicate(keys: readonly string[], shift = 10, merge?: string): string[] {
 		const s = this.session;
 		if (!s) return [];
 		const rows = keys.flatMap((k) => s.byKey(k) ?? []).map((row) => ({ row, entity: s.entityOf(row) }));
 		const { command, keys: made } = s.copies(rows, null, shift);
-		s.run(command);
+		s.run({ ...command, merge });
 		return made;
 	}
 

@@ -116,8 +116,15 @@ export function selectTool(host: Host): Tool {
 				// A drag with Alt leaves the boxes where they are, and moves copies.
 				const changes = shifted(state);
 				if (state.copy) {
-					const copies = host.duplicate(state.boxes.map((b) => b.key));
-					host.changeBoxes(changes.map((c, i) => ({ ...c, key: copies[i] })));
+					const merge = `copy ${performance.now()}`; // copied and moved is one step
+					const copies = host.duplicate(
+						state.boxes.map((b) => b.key),
+						merge,
+					);
+					host.changeBoxes(
+						changes.map((c, i) => ({ ...c, key: copies[i] })),
+						merge,
+					);
 					host.select(copies, false);
 				} else if (changes.length > 0) host.changeBoxes(changes);
 			} else if (state.at === 'resize' && state.to)

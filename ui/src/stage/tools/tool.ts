@@ -26,7 +26,7 @@ export interface Host {
 	hover(key: string | null): void;
 	addBox(rect: Rect): void;
 	changeBoxes(changes: readonly BoxChange[], merge?: string): void; // those with one merge key become one step
-	duplicate(keys: readonly string[]): string[]; // keys of the copies, in the same order
+	duplicate(keys: readonly string[], merge?: string): string[]; // keys of the copies, in the same order
 	stack(p: Pointer): void; // opens the list of all that lies under the pointer
 	redraw(what?: 'shapes'): void; // what is being edited; with 'shapes' all shapes
 	hint(key: string | null): void;
