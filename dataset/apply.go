@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -139,8 +140,8 @@ func (s *state) applyPlans(ctx context.Context, number uint64, plans map[string]
 	return nil
 }
 
-// commit makes one step of a table's plan. The version that was checked must still be the newest one; where another
-// writer came between, the step is given up if it is the first, and else made on what is there now.
+// commit makes one step of a table's plan. The version that was checked must still be the newest one, but for commits that
+// leave the rows as they are; where another writer came between, the step is given up if it is the first, and else made on what is there now.
 func (s *state) commit(ctx context.Context, p *tablePlan, number uint64, step int, first bool) error {
 	opts := &lance.WriteOptions{Properties: s.property(number, step), ExpectedVersion: p.version, ConflictRetries: -1}
 	for try := 0; ; try++ {
@@ -159,11 +160,16 @@ func (s *state) commit(ctx context.Context, p *tablePlan, number uint64, step in
 		if !errors.Is(err, ErrConflict) || try == 50 {
 			return err
 		}
+		latest, err := p.t.CheckoutLatest(ctx)
+		if err != nil {
+			return err
+		}
+		if p.version != 0 && sameRows(ctx, p.t, p.version, latest) {
+			p.version, opts.ExpectedVersion = latest, latest // small files were joined meanwhile: what was checked holds
+			continue
+		}
 		if first {
 			return errAgain
-		}
-		if _, err := p.t.CheckoutLatest(ctx); err != nil {
-			return err
 		}
 		p.fresh, opts.ExpectedVersion, p.version = false, 0, 0
 	}
@@ -403,7 +409,7 @@ func (s *state) recover(ctx context.Context) error {
 		if err != nil {
 			return &Error{Op: "open", Field: logFolder, Err: fileError(err)}
 		}
-		w.log, w.tables = log, map[string]*lance.Table{}
+		w.log, w.tables, w.memory = log, map[string]*lance.Table{}, map[string]*rowMemory{}
 		w.known, w.checked = readKnown(s.path), map[string]bool{}
 		if firsts, err := log.segments(); err == nil && len(firsts) == 0 {
 			// The log was deleted; its numbers go on after those of the history.
@@ -520,10 +526,7 @@ func (s *state) redo(ctx context.Context, e *entry, touched map[string]bool) err
 		return c.number < e.Number || c.number == e.Number && c.step < step
 	}
 	decode := func(p *tablePlan, op *loggedOp) (any, error) {
-		row, err := schema.NewDynamic(p.class)
-		if err == nil {
-			err = schema.DecodeStoredJSON(op.After, row)
-		}
+		row, err := decodeLogged(p.class, op.After)
 		if err != nil {
 			return nil, &Error{Table: op.Table, ID: op.ID, Err: err}
 		}
@@ -567,6 +570,15 @@ func (s *state) redo(ctx context.Context, e *entry, touched map[string]bool) err
 	return s.applyPlans(ctx, e.Number, plans, false)
 }
 
+// decodeLogged makes a row of what the log has of it.
+func decodeLogged(class *schema.Class, text json.RawMessage) (*schema.Dynamic, error) {
+	row, err := schema.NewDynamic(class)
+	if err == nil {
+		err = schema.DecodeStoredJSON(text, row)
+	}
+	return row, err
+}
+
 // carried returns the last entry of the log of which a table has a step, and the step.
 func (s *state) carried(ctx context.Context, t *lance.Table) (number uint64, step int, err error) {
 	for count := 16; ; count *= 8 {
@@ -591,53 +603,102 @@ func (s *state) carried(ctx context.Context, t *lance.Table) (number uint64, ste
 	}
 }
 
-// checkpoint makes what was applied safe from a power cut: the engine itself syncs nothing.
+// checkpoint makes what was applied safe from a power cut: the engine itself syncs nothing. It is called with the dataset's
+// lock held.
 func (s *state) checkpoint(ctx context.Context) error {
+	applied, tables, err := s.unsynced(ctx)
+	if err == nil {
+		err = syncAll(ctx, tables)
+	}
+	if err != nil || applied == 0 {
+		return err
+	}
+	s.write.since = 0
+	return s.write.log.setState(s.write.log.state.Applied, applied)
+}
+
+// checkpointBeside is checkpoint while saves go on: the dataset's lock is held to look and to note, not to sync.
+func (s *state) checkpointBeside(ctx context.Context) error {
+	s.write.syncing.Lock()
+	defer s.write.syncing.Unlock()
+	var applied uint64
+	var tables []unsyncedTable
+	err := s.locked(ctx, func() (err error) {
+		applied, tables, err = s.unsynced(ctx)
+		return err
+	})
+	if err == nil {
+		err = syncAll(ctx, tables)
+	}
+	if err != nil || applied == 0 {
+		return err
+	}
+	return s.locked(ctx, func() error {
+		log := s.write.log
+		return log.setState(log.state.Applied, max(log.state.Synced, applied))
+	})
+}
+
+// unsyncedTable is a version of a table that has what was applied.
+type unsyncedTable struct {
+	t       *lance.Table
+	version uint64
+}
+
+// unsynced returns the last entry that was applied, and the tables that a checkpoint has to sync; 0 if there is nothing to do.
+func (s *state) unsynced(ctx context.Context) (applied uint64, versions []unsyncedTable, err error) {
 	w := &s.write
 	if w.log == nil || w.log.state.Synced == w.log.state.Applied {
-		return nil
+		return 0, nil, nil
 	}
 	tables, err := s.changedSince(w.log.state.Synced)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	for _, table := range tables {
 		t, err := s.writeTable(ctx, table)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
-		if _, err := t.CheckoutLatest(ctx); err != nil {
-			return err
+		version, err := t.CheckoutLatest(ctx)
+		if err != nil {
+			return 0, nil, err
 		}
-		if _, err := t.Sync(ctx, 0); err != nil {
-			return at("sync", table, err)
+		versions = append(versions, unsyncedTable{t, version})
+	}
+	return w.log.state.Applied, versions, nil
+}
+
+func syncAll(ctx context.Context, tables []unsyncedTable) error {
+	for _, u := range tables {
+		if _, err := u.t.Sync(ctx, u.version); err != nil {
+			return at("sync", u.t.Name(), err)
 		}
 	}
-	w.since = 0
-	return w.log.setState(w.log.state.Applied, w.log.state.Applied)
+	return nil
 }
 
 // changedSince lists the tables that entries after number n change and that are still there.
 func (s *state) changedSince(n uint64) ([]string, error) {
-	m := s.meta.Load()
-	tables := map[string]bool{}
-	note := func(table string) {
-		if _, ok := m.schema.Class(table); ok {
-			tables[table] = true
+	m, log := s.meta.Load(), s.write.log
+	changed := log.changed
+	if n < log.from {
+		changed = map[string]uint64{}
+		if err := log.after(n, func(e *entry) error {
+			e.noteTables(changed)
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 	}
-	err := s.write.log.after(n, func(e *entry) error {
-		for _, set := range e.Sets {
-			for _, op := range set.Rows {
-				note(op.Table)
-			}
+	var tables []string
+	for table, last := range changed {
+		if _, ok := m.schema.Class(table); ok && last > n {
+			tables = append(tables, table)
 		}
-		if e.Bulk != nil {
-			note(e.Bulk.Table)
-		}
-		return nil
-	})
-	return slices.Sorted(maps.Keys(tables)), err
+	}
+	slices.Sort(tables)
+	return tables, nil
 }
 
 // unfinished reports whether the log has entries that may not be in the tables, without reading it.

@@ -127,6 +127,9 @@ type changeLog struct {
 	last  uint64   // the last entry
 	state stateFile
 
+	changed map[string]uint64 // by table: the last entry that changes it
+	from    uint64            // the entry after which changed has all
+
 	keys       map[string]keyAt // of the change sets within keyLife
 	foldedKeys bool             // so are those of the folded history
 }
@@ -159,7 +162,7 @@ func openLog(dataset string) (*changeLog, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	l := &changeLog{dir: dir, keys: map[string]keyAt{}}
+	l := &changeLog{dir: dir, changed: map[string]uint64{}, keys: map[string]keyAt{}}
 	id, err := os.ReadFile(filepath.Join(dir, logID))
 	if err == nil {
 		l.id = strings.TrimSpace(string(id))
@@ -219,6 +222,9 @@ func (l *changeLog) catchUp(now time.Time) error {
 				break
 			}
 		}
+		if l.file == nil || firsts[next] != l.last+1 {
+			l.from = max(firsts[next], 1) - 1
+		}
 		if l.file != nil {
 			l.file.Close()
 			// What came between was folded away already.
@@ -268,6 +274,7 @@ func (l *changeLog) readOn(now time.Time) error {
 			return l.corrupt(fmt.Sprintf("entry %d follows entry %d", e.Number, l.last))
 		}
 		l.noteKeys(e, l.size, now)
+		e.noteTables(l.changed)
 		l.last = e.Number
 		l.size += length
 		return nil
@@ -410,9 +417,22 @@ func (l *changeLog) append(e *entry, now time.Time) error {
 		return err
 	}
 	l.noteKeys(e, l.size, now)
+	e.noteTables(l.changed)
 	l.last = e.Number
 	l.size += int64(len(line))
 	return nil
+}
+
+// noteTables notes the tables that an entry changes.
+func (e *entry) noteTables(changed map[string]uint64) {
+	for _, set := range e.Sets {
+		for _, op := range set.Rows {
+			changed[op.Table] = e.Number
+		}
+	}
+	if e.Bulk != nil {
+		changed[e.Bulk.Table] = e.Number
+	}
 }
 
 // setState notes how far the log has been applied.

@@ -293,43 +293,47 @@ func (s *state) affordable(table string, bytes int64) time.Duration {
 	return math.MaxInt64
 }
 
-// compact joins the fragments of a table that have fewer rows, 0 for a million. Saves go on meanwhile; one that changes a
-// fragment that is being joined comes first, and then the small ones are joined while saves wait.
-func (s *state) compact(ctx context.Context, t *lance.Table, name string, rows int64, sum *Upkeep) (lance.OptimizeResult, error) {
+// compact joins the fragments of a table that have fewer rows, 0 for a million.
+//
+// Saves wait while the small fragments are joined, which are what changes most: that takes about as long as a save, and beside
+// saves both would be repeated again and again. Larger ones are joined while saves go on. One that changes a fragment that is
+// being joined comes first, and what was to be joined waits for the next time.
+func (s *state) compact(ctx context.Context, t *lance.Table, name string, rows int64, sum *Upkeep) (res lance.OptimizeResult, err error) {
 	if err := s.beginTending(name); err != nil {
-		return lance.OptimizeResult{}, err
-	}
-	once := func(rows int64) (lance.OptimizeResult, error) {
-		if _, err := t.CheckoutLatest(ctx); err != nil {
-			return lance.OptimizeResult{}, err
-		}
-		res, err := t.Optimize(ctx, lance.OptimizeOptions{Compact: &lance.Compact{TargetRowsPerFragment: rows}}, nil)
-		fault("compacted " + name)
 		return res, err
 	}
-	var res lance.OptimizeResult
-	for range 3 {
-		more, err := once(rows)
+	once := func(rows int64) error {
+		if _, err := t.CheckoutLatest(ctx); err != nil {
+			return err
+		}
+		more, err := t.Optimize(ctx, lance.OptimizeOptions{Compact: &lance.Compact{TargetRowsPerFragment: rows}}, nil)
 		res.FragmentsRemoved, res.FragmentsAdded = res.FragmentsRemoved+more.FragmentsRemoved, res.FragmentsAdded+more.FragmentsAdded
-		if !errors.Is(err, ErrConflict) {
-			return res, err
-		}
-		if rows != 0 && rows != tendRows {
-			break // what is larger waits for the next time
-		}
-		// The small ones are what changes most. They take milliseconds, while saves wait.
-		err = s.locked(ctx, func() (err error) {
+		fault("compacted " + name)
+		return err
+	}
+	small := func() error {
+		return s.locked(ctx, func() (err error) {
 			began := time.Now()
 			for range 10 { // others may write who know of no lock
-				if more, err = once(tendRows); !errors.Is(err, ErrConflict) {
+				if err = once(tendRows); !errors.Is(err, ErrConflict) {
 					break
 				}
 			}
 			sum.LongestHoldMS = max(sum.LongestHoldMS, time.Since(began).Milliseconds())
 			return err
 		})
-		res.FragmentsRemoved, res.FragmentsAdded = res.FragmentsRemoved+more.FragmentsRemoved, res.FragmentsAdded+more.FragmentsAdded
-		if err != nil || rows == tendRows {
+	}
+	if rows == tendRows {
+		return res, small()
+	}
+	for range 3 {
+		if err := once(rows); !errors.Is(err, ErrConflict) {
+			return res, err
+		}
+		if rows != 0 {
+			return res, nil
+		}
+		if err := small(); err != nil {
 			return res, err
 		}
 	}

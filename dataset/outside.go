@@ -90,14 +90,9 @@ func (a *attempt) noteCommits(plans map[string]*tablePlan) {
 		if p == nil {
 			continue
 		}
-		steps := uint64(0)
-		for _, rows := range []int{len(p.appends), len(p.puts), len(p.deletes)} {
-			if rows > 0 {
-				steps++
-			}
-		}
-		if p.version == seen.version+steps {
+		if p.version == seen.version+p.commits() {
 			known[name] = max(known[name], p.version)
+			a.s.index(name, "id").ahead(seen.version, p.version, p.commits(), slices.Concat(p.appends, p.puts))
 		}
 	}
 }

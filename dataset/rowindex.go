@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"pixano/internal/lance"
+	"pixano/schema"
 )
 
 // A rowIndex finds the rows of a table whose id, or whose item's id, has a value, without scanning the column each
@@ -28,6 +29,10 @@ type rowIndex struct {
 	seed    maphash.Seed
 	heads   []int32 // by hash: the last row of it, or -1
 	rows    []indexedRow
+
+	newer   uint64          // a later version, which differs by rows with these hashes and by rows that are gone; 0: none
+	commits int             // from version to newer
+	pending map[uint64]bool // hashes
 }
 
 type indexedRow struct {
@@ -76,7 +81,9 @@ func (x *rowIndex) find(ctx context.Context, t *lance.Table, values []string) ([
 	if err != nil {
 		return nil, false, err
 	}
-	if !x.made || version != x.version {
+	current := x.made && (version == x.version || version == x.newer &&
+		!slices.ContainsFunc(values, func(value string) bool { return x.pending[maphash.String(x.seed, value)] }))
+	if !current {
 		if ok, err := x.follow(ctx, t, version); !ok || err != nil {
 			return nil, false, err
 		}
@@ -99,8 +106,14 @@ func (x *rowIndex) follow(ctx context.Context, t *lance.Table, version uint64) (
 	if x.made && version < x.version {
 		return false, nil // a read of the state before a change that goes on
 	}
-	if x.made && version-x.version <= followed {
-		commits, err := t.Transactions(ctx, version, int(version-x.version))
+	from := x.version
+	if version >= x.newer {
+		from = max(from, x.newer)
+	}
+	if x.made && version == from {
+		// All commits are known.
+	} else if x.made && version-from <= followed {
+		commits, err := t.Transactions(ctx, version, int(version-from))
 		if err != nil {
 			return false, err
 		}
@@ -127,7 +140,30 @@ func (x *rowIndex) follow(ctx context.Context, t *lance.Table, version uint64) (
 	// Another goroutine may have moved the handle on meanwhile.
 	now, err := t.Version(ctx)
 	x.version, x.made = version, err == nil && now == version
+	x.newer, x.commits = 0, 0
+	clear(x.pending)
 	return x.made, err
+}
+
+// ahead tells that a version follows another one by commits of this process that stored rows and deleted others. As long as
+// none of those rows is looked for, they need not be read.
+func (x *rowIndex) ahead(from, to, commits uint64, stored []any) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.made || from != max(x.version, x.newer) || x.commits+int(commits) > followed/2 {
+		return
+	}
+	if x.pending == nil {
+		x.pending = map[uint64]bool{}
+	}
+	for _, row := range stored {
+		id, err := schema.ID(row)
+		if err != nil {
+			return
+		}
+		x.pending[maphash.String(x.seed, id)] = true
+	}
+	x.newer, x.commits = to, x.commits+int(commits)
 }
 
 // hang makes heads for a number of rows and hangs those that there are on them.

@@ -37,15 +37,21 @@ type writer struct {
 	queue   []*request
 	running chan struct{} // closed when the goroutine that works on the queue ends; nil if there is none
 	closed  bool
+	full    chan struct{} // closed when the queue holds wanted requests; nil: nobody waits for that
+	wanted  int
 
 	// What follows belongs to whoever holds the dataset's lock.
 	log    *changeLog
 	tables map[string]*lance.Table // handles for writes, which move on their own
 	known  map[string]uint64       // by table: a version up to which the history knows of all commits
+	memory map[string]*rowMemory   // by table
 
 	checked map[string]bool // by table: whether known was compared with the commits
 	since   int             // entries since the last checkpoint
 	looked  bool            // whether the machine was started anew since the log was written
+
+	syncing sync.Mutex     // held for a checkpoint beside saves
+	beside  sync.WaitGroup // of checkpoints beside saves
 }
 
 // request is a change set on its way.
@@ -148,6 +154,10 @@ func (w *writer) enqueue(s *state, r *request) error {
 		return ErrClosed
 	}
 	w.queue = append(w.queue, r)
+	if w.full != nil && len(w.queue) >= w.wanted {
+		close(w.full)
+		w.full = nil
+	}
 	if w.running == nil {
 		w.running = make(chan struct{})
 		go w.run(s)
@@ -167,6 +177,34 @@ func (w *writer) withdraw(r *request) bool {
 	return true
 }
 
+// Writers that save one row after the other come in step: half of them wait while the other half is stored. A group costs
+// little more than a lone change set, so those that were answered just now are waited for, but not for long.
+const (
+	gatherShare = 4                    // of the time that the last group took
+	gatherMost  = 5 * time.Millisecond // and no longer
+)
+
+// gather waits until as many requests wait as were at work lately, or for as long as pays.
+func (w *writer) gather(wanted int, took time.Duration) {
+	w.mu.Lock()
+	if wanted < 2 || len(w.queue) >= wanted || w.closed {
+		w.mu.Unlock()
+		return
+	}
+	full := make(chan struct{})
+	w.full, w.wanted = full, wanted
+	w.mu.Unlock()
+	timer := time.NewTimer(min(took/gatherShare, gatherMost))
+	defer timer.Stop()
+	select {
+	case <-full:
+	case <-timer.C:
+		w.mu.Lock()
+		w.full = nil
+		w.mu.Unlock()
+	}
+}
+
 // run works on the queue until it is empty.
 func (w *writer) run(s *state) {
 	for {
@@ -180,6 +218,7 @@ func (w *writer) run(s *state) {
 			return
 		}
 		w.mu.Unlock()
+		began, size := time.Now(), len(group)
 		for len(group) > 0 {
 			n := 1
 			for !group[0].alone() && n < len(group) && !group[n].alone() {
@@ -194,6 +233,10 @@ func (w *writer) run(s *state) {
 			}
 			group = group[n:]
 		}
+		w.mu.Lock()
+		waiting := len(w.queue)
+		w.mu.Unlock()
+		w.gather(size+waiting, time.Since(began))
 	}
 }
 
@@ -212,6 +255,7 @@ func (w *writer) close(s *state) error {
 	if running != nil {
 		<-running
 	}
+	w.beside.Wait()
 	if w.log == nil {
 		return nil
 	}
@@ -227,7 +271,7 @@ func (w *writer) close(s *state) error {
 		err = errors.Join(err, t.Close())
 	}
 	err = errors.Join(err, w.log.close())
-	w.log, w.tables = nil, nil
+	w.log, w.tables, w.memory = nil, nil, nil
 	return err
 }
 
@@ -305,6 +349,7 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 	if err := a.load(ctx, group); err != nil {
 		return err
 	}
+	a.lookAhead(ctx, group)
 	e := &entry{Time: time.Now().UTC()}
 	var accepted []*request
 	twins := map[*request]*request{} // of the same key
@@ -372,6 +417,7 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 		w.since++
 		s.upkeep.changed(s)
 		a.noteCommits(plans)
+		a.remember(e, plans)
 	}
 	for i, r := range accepted {
 		r.result = e.result(i, schema.Naive(e.Time.Local()))
@@ -384,7 +430,8 @@ func (s *state) attempt(ctx context.Context, group []*request) error {
 		}
 	}
 	if w.since >= checkpointEntries {
-		return s.checkpoint(ctx)
+		w.since = 0
+		w.beside.Go(func() { _ = s.checkpointBeside(context.Background()) }) // what fails is tried again after as many
 	}
 	return nil
 }
@@ -479,7 +526,7 @@ type seenTable struct {
 	t       *lance.Table
 	version uint64
 	before  map[string]*schema.Dynamic // the rows that the group names, as they are; absent: not there
-	exist   map[string]bool            // ids that were looked for
+	memory  *rowMemory
 }
 
 func (a *attempt) touched() []string { return slices.Collect(maps.Keys(a.seen)) }
@@ -502,7 +549,8 @@ func (a *attempt) table(ctx context.Context, name string) (*seenTable, error) {
 		return nil, at("", name, err)
 	}
 	a.outside = append(a.outside, outside...)
-	seen := &seenTable{t: t, version: version, before: map[string]*schema.Dynamic{}, exist: map[string]bool{}}
+	class, _ := a.m.schema.Class(name)
+	seen := &seenTable{t: t, version: version, before: map[string]*schema.Dynamic{}, memory: a.s.remember(ctx, t, version, class)}
 	a.seen[name] = seen
 	return seen, nil
 }
@@ -565,7 +613,20 @@ func (a *attempt) load(ctx context.Context, group []*request) error {
 		if !ok {
 			return at("write", name, a.m.noTable())
 		}
-		rows, err := a.s.readRows(ctx, seen.t, class, "id", slices.Sorted(maps.Keys(ids[name])))
+		var look []string
+		for id := range ids[name] {
+			row, known := seen.memory.rows[id]
+			switch {
+			case !known || row != nil && len(row) == 0:
+				look = append(look, id)
+			case row != nil:
+				if seen.before[id], err = decodeLogged(class, row); err != nil {
+					return &Error{Op: "write", Table: name, ID: id, Err: err}
+				}
+			}
+		}
+		slices.Sort(look)
+		rows, err := a.s.readRows(ctx, seen.t, class, "id", look)
 		if err != nil {
 			return at("write", name, err)
 		}
@@ -573,8 +634,12 @@ func (a *attempt) load(ctx context.Context, group []*request) error {
 			id, _ := schema.ID(row)
 			seen.before[id] = row
 		}
-		for id := range ids[name] {
-			seen.exist[id] = seen.before[id] != nil
+		for _, id := range look {
+			if seen.before[id] != nil {
+				seen.memory.put(id, json.RawMessage{})
+			} else {
+				seen.memory.put(id, nil)
+			}
 		}
 	}
 	return nil
@@ -921,12 +986,8 @@ func (a *attempt) check(ctx context.Context, r *request) (*loggedSet, error) {
 // checkStored makes the integrity checks and those of constraints.
 func (a *attempt) checkStored(ctx context.Context, r *request, stored map[string][]any, adding map[string]bool, after map[place]*rowNow) error {
 	exists := func(ctx context.Context, table string, ids []string) (map[string]bool, error) {
-		seen, err := a.table(ctx, table)
-		if err != nil {
-			return nil, err
-		}
-		found := map[string]bool{}
 		var look []string
+		found := map[string]bool{}
 		for _, id := range ids {
 			p := place{table, id}
 			row, ok := after[p]
@@ -935,24 +996,13 @@ func (a *attempt) checkStored(ctx context.Context, r *request, stored map[string
 			}
 			if ok {
 				found[id] = row.row != nil
-			} else if there, ok := seen.exist[id]; ok {
-				found[id] = there
 			} else {
 				look = append(look, id)
 			}
 		}
-		there, err := a.s.readIDs(ctx, seen.t, "id", look)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range look {
-			seen.exist[id] = false
-		}
-		for _, id := range there {
-			seen.exist[id] = true
-			found[id] = true
-		}
-		return found, nil
+		there, err := a.there(ctx, table, look)
+		maps.Copy(found, there)
+		return found, err
 	}
 	mode := r.checks.Mode
 	r.warnings = nil
