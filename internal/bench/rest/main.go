@@ -2,11 +2,13 @@
 // copy of the same library, over loopback, and prints the figures with their ratios.
 //
 //	scripts/python-env pixano
-//	go run ./internal/bench/rest [-items 20000] [-repeat 15] [-seconds 10] [-pages 0] [-soak 0s] [-only go|0.6] [-work DIR]
+//	go run ./internal/bench/rest [-items 20000] [-repeat 15] [-seconds 10] [-pages 0] [-soak 0s] [-browsers 0] [-only go|0.6] [-work DIR]
 //
 // The servers take turns, and each is a process of its own. Where the environment is missing, its column is. With -pages
-// so many pages are asked for, and the memory before and after is shown; with -soak readers and writers go on together for
-// so long, and any error ends the run. Times are in milliseconds.
+// so many pages are asked for, and the memory before and after is shown; with -soak 16 clients that read, save, change and
+// delete go on together for so long, with -browsers beside headless Chromiums that annotate in this project's web interface
+// (after scripts/ui deps), and any error ends the run. With -seconds 0 and -repeat 0 nothing else is measured. Times are in
+// milliseconds.
 package main
 
 import (
@@ -16,6 +18,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -54,9 +58,9 @@ type scene struct {
 }
 
 type settings struct {
-	items, boxes, repeat, pages int
-	load, soak                  time.Duration
-	work                        string
+	items, boxes, repeat, pages, browsers int
+	load, soak                            time.Duration
+	work                                  string
 }
 
 func main() {
@@ -68,6 +72,7 @@ func main() {
 	seconds := flag.Int("seconds", 10, "seconds of each load of many clients")
 	flag.IntVar(&s.pages, "pages", 0, "pages to ask for while memory is watched")
 	flag.DurationVar(&s.soak, "soak", 0, "how long 16 readers and writers go on together")
+	flag.IntVar(&s.browsers, "browsers", 0, "headless browsers that annotate during the soak of this project's server")
 	flag.StringVar(&only, "only", "", "go or 0.6: one server alone")
 	flag.StringVar(&s.work, "work", "", "where to make the libraries (default: a temporary directory)")
 	flag.Parse()
@@ -183,7 +188,27 @@ func (s *settings) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return ds.Close()
+	if s.browsers > 0 {
+		err = writePictures(filepath.Join(dir, "media", "missing"), 20*s.browsers)
+	}
+	return errors.Join(err, ds.Close())
+}
+
+// writePictures gives the first items a picture, so that browsers have something to draw on.
+func writePictures(dir string, count int) error {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 640, 480)), nil); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range count {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("item_%06d.jpg", i)), b.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start starts the server and notes the time until its first answer.
@@ -331,6 +356,9 @@ func (s *settings) measure(ctx context.Context, peers []*peer) ([]string, error)
 		{"DELETE one box", func(n int) (string, string, any) { return "DELETE", boxes + fmt.Sprintf("?ids=one_%d", n), nil }},
 	}
 	names := []string{"start to first answer"}
+	if s.repeat == 0 {
+		requests = nil
+	}
 	for _, r := range requests {
 		names = append(names, r.name)
 		times := make([][]float64, len(peers))
@@ -348,25 +376,35 @@ func (s *settings) measure(ctx context.Context, peers []*peer) ([]string, error)
 			p.figures[r.name] = quantile(times[i], 0.5)
 		}
 	}
-	names = append(names, "16 clients, sorted pages: a second", "16 clients, sorted pages: p99", "10 clients, saves: p99", "16 clients, saves: a second", "16 clients, saves: p99", "16 clients: errors", "memory, MiB")
-	for _, p := range peers {
-		pages := p.load(ctx, 16, s.load, s.sortedPage)
-		ten := p.load(ctx, 10, s.load, s.post("ten"))
-		saves := p.load(ctx, 16, s.load, s.post("many"))
-		p.figures["16 clients, sorted pages: a second"], p.figures["16 clients, sorted pages: p99"] = pages.rate, pages.p99
-		p.figures["10 clients, saves: p99"] = ten.p99
-		p.figures["16 clients, saves: a second"], p.figures["16 clients, saves: p99"] = saves.rate, saves.p99
-		p.figures["16 clients: errors"] = float64(pages.errors + ten.errors + saves.errors)
-		for _, err := range []error{pages.first, ten.first, saves.first} {
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "rest: %s: %v\n", p.name, err)
+	if s.load > 0 {
+		names = append(names, "16 clients, sorted pages: a second", "16 clients, sorted pages: p99", "10 clients, saves: p99", "16 clients, saves: a second", "16 clients, saves: p99", "16 clients: errors", "memory, MiB")
+		for _, p := range peers {
+			pages := p.load(ctx, 16, s.load, s.sortedPage)
+			ten := p.load(ctx, 10, s.load, s.post("ten"))
+			saves := p.load(ctx, 16, s.load, s.post("many"))
+			p.figures["16 clients, sorted pages: a second"], p.figures["16 clients, sorted pages: p99"] = pages.rate, pages.p99
+			p.figures["10 clients, saves: p99"] = ten.p99
+			p.figures["16 clients, saves: a second"], p.figures["16 clients, saves: p99"] = saves.rate, saves.p99
+			p.figures["16 clients: errors"] = float64(pages.errors + ten.errors + saves.errors)
+			for _, err := range []error{pages.first, ten.first, saves.first} {
+				if err != nil {
+					fmt.Fprintf(os.Stderr, "rest: %s: %v\n", p.name, err)
+				}
 			}
+			p.figures["memory, MiB"] = p.memory()
 		}
-		p.figures["memory, MiB"] = p.memory()
 	}
 	if s.pages > 0 {
-		names = append(names, fmt.Sprintf("memory after %d pages, MiB", s.pages))
+		before := "memory before the pages, MiB"
+		names = append(names, before, fmt.Sprintf("memory after %d pages, MiB", s.pages))
 		for _, p := range peers {
+			for n := range 200 { // what is kept from the first pages on
+				method, path, body := s.sortedPage(n)
+				if err := p.send(ctx, method, path, body); err != nil {
+					return nil, fmt.Errorf("%s: %w", p.name, err)
+				}
+			}
+			p.figures[before] = p.memory()
 			var n atomic.Int64
 			if err := each(ctx, 8, func(ctx context.Context, _ int) error {
 				for i := n.Add(1); i <= int64(s.pages); i = n.Add(1) {
@@ -383,16 +421,49 @@ func (s *settings) measure(ctx context.Context, peers []*peer) ([]string, error)
 		}
 	}
 	if s.soak > 0 {
-		names = append(names, fmt.Sprintf("soak of %s: requests without an error", s.soak))
+		requests, saved := fmt.Sprintf("soak of %s: requests without an error", s.soak), fmt.Sprintf("boxes saved in %d browsers meanwhile", s.browsers)
+		names = append(names, requests, "memory after the soak, MiB")
 		for _, p := range peers {
+			browsers := make(chan error, 1)
+			if s.browsers > 0 && p.name == "go" {
+				names = append(names, saved)
+				go func() {
+					n, err := s.annotate(ctx, p)
+					p.figures[saved] = float64(n)
+					browsers <- err
+				}()
+			} else {
+				browsers <- nil
+			}
 			n, err := s.mixed(ctx, p)
-			if err != nil {
+			if err = errors.Join(err, <-browsers); err != nil {
 				return nil, fmt.Errorf("%s: after %d requests: %w", p.name, n, err)
 			}
-			p.figures[names[len(names)-1]] = float64(n)
+			p.figures[requests], p.figures["memory after the soak, MiB"] = float64(n), p.memory()
 		}
 	}
 	return names, nil
+}
+
+// annotate has browsers draw and save boxes in the web interface. It returns how many they saved.
+func (s *settings) annotate(ctx context.Context, p *peer) (int, error) {
+	cmd := exec.CommandContext(ctx, "node", "scripts/browsers.mjs", p.address, "bench", strconv.Itoa(int(s.soak.Seconds())), strconv.Itoa(s.browsers))
+	cmd.Dir, cmd.Stderr = "ui", os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("browsers: %w", err)
+	}
+	var sum struct {
+		Saved  int      `json:"saved"`
+		Errors []string `json:"errors"`
+	}
+	if err := json.Unmarshal(out, &sum); err != nil {
+		return 0, fmt.Errorf("browsers: %w", err)
+	}
+	if len(sum.Errors) > 0 {
+		return sum.Saved, fmt.Errorf("%d errors in the browsers, the first: %s", len(sum.Errors), sum.Errors[0])
+	}
+	return sum.Saved, nil
 }
 
 // loaded is what many clients saw.
