@@ -4,6 +4,8 @@ export type Route =
 	| { page: 'library' }
 	| { page: 'explorer'; dataset: string }
 	| { page: 'item'; dataset: string; item: string }
+	| { page: 'stats'; dataset: string }
+	| { page: 'schema'; dataset: string }
 	| { page: 'settings' }
 	| { page: 'lost'; path: string };
 
@@ -15,6 +17,8 @@ export function parse(path: string): Route {
 	if (parts[0] === 'settings' && parts.length === 1) return { page: 'settings' };
 	if (parts[0] === 'd' && parts.length === 2) return { page: 'explorer', dataset: parts[1] };
 	if (parts[0] === 'd' && parts.length === 4 && parts[2] === 'i') return { page: 'item', dataset: parts[1], item: parts[3] };
+	if (parts[0] === 'd' && parts.length === 3 && (parts[2] === 'stats' || parts[2] === 'schema'))
+		return { page: parts[2], dataset: parts[1] };
 	return { page: 'lost', path };
 }
 
@@ -23,6 +27,8 @@ export function format(route: Route, query: Record<string, string | undefined> =
 		library: () => '',
 		explorer: (r: Route & { page: 'explorer' }) => `d/${encodeURIComponent(r.dataset)}`,
 		item: (r: Route & { page: 'item' }) => `d/${encodeURIComponent(r.dataset)}/i/${encodeURIComponent(r.item)}`,
+		stats: (r: Route & { page: 'stats' }) => `d/${encodeURIComponent(r.dataset)}/stats`,
+		schema: (r: Route & { page: 'schema' }) => `d/${encodeURIComponent(r.dataset)}/schema`,
 		settings: () => 'settings',
 		lost: (r: Route & { page: 'lost' }) => r.path,
 	}[route.page](route as never);
@@ -76,6 +82,12 @@ class Router {
 	}
 
 	href = (route: Route, query: Record<string, string | undefined> = {}) => base() + format(route, query);
+
+	// follow goes to an address that href gave.
+	follow(href: string): void {
+		const [to, query] = href.split('?');
+		void this.go(parse(to.slice(base().length)), Object.fromEntries(new URLSearchParams(query ?? '')));
+	}
 
 	// click lets the browser open links in other tabs.
 	click = (e: MouseEvent, route: Route, query: Record<string, string | undefined> = {}) => {

@@ -48,6 +48,7 @@ export async function request<T>(method: string, url: string, body?: unknown, si
 		throw new ApiError(0, `the server answers ${answer.status}`);
 	}
 	tell(false);
+	if (answer.status === 204) return undefined as T;
 	let value: unknown;
 	try {
 		value = await answer.json();

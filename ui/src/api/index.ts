@@ -65,7 +65,9 @@ export interface Query {
 export interface Search {
 	table: string;
 	text?: string;
-	id?: string;
+	like?: string; // id of a row of the table, of a view or of an item
+	vector?: number[];
+	words?: { text: string; table?: string };
 }
 
 export interface ViewCell {
@@ -103,7 +105,7 @@ export interface Facet {
 	other?: number;
 	min?: number | string;
 	max?: number | string;
-	bins?: { from: number | string; to: number | string; count: number }[];
+	bins?: { start: number | string; end: number | string; count: number }[];
 }
 
 export const datasets = {
@@ -127,7 +129,7 @@ export const items = {
 		table: string,
 		fields: string[],
 		query: Query,
-		options: { values?: number; bins?: number } = {},
+		options: { values?: number; bins?: number; range?: [number, number] } = {},
 		signal?: AbortSignal,
 	) => (await post<{ facets: Facet[] }>(path('facets', ds, table), { fields, query, options }, signal)).facets,
 	rows: (ds: string, table: string, query: Query, signal?: AbortSignal) => post<Row[]>(path('rows', ds, table), query, signal),

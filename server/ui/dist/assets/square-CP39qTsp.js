@@ -1,1 +1,0 @@
-import{C as e,i as t,w as n}from"./Header-Clmvv8eM.js";var r=new Set([`$$slots`,`$$events`,`$$legacy`]);function i(i,a){let o=e(a,r),s={name:`square`,size:24,node:[[`rect`,{width:`18`,height:`18`,x:`3`,y:`3`,rx:`2`}]]};t(i,n(()=>o,{get icon(){return s}}))}export{i as t};
