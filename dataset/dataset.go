@@ -78,7 +78,8 @@ type state struct {
 	indexes map[place]*rowIndex // by table and column
 	closed  bool
 
-	cache rowCache
+	cache   rowCache
+	vectors vectorCache
 
 	snapshot *Snapshot // that is read instead of the present; nil: none
 
@@ -159,9 +160,7 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		return nil, at(op, "", &kindError{ErrUnsupported,
 			"the dataset has the record layout of Pixano 0.7 and 0.8: want the item layout of Pixano 0.6, with a schema.json", nil})
 	}
-	if s.db, err = lance.Connect(ctx, filepath.Join(path, "db"), &lance.ConnectOptions{
-		MetadataCacheBytes: metadataCache, IndexCacheBytes: cmp.Or(opts.IndexCacheBytes, 4<<30),
-	}); err != nil {
+	if s.db, err = s.connect(ctx); err != nil {
 		return nil, at(op, "", err)
 	}
 	d := &Dataset{state: s}
@@ -191,6 +190,12 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 		}
 	}
 	return d, nil
+}
+
+func (s *state) connect(ctx context.Context) (*lance.Connection, error) {
+	return lance.Connect(ctx, filepath.Join(s.path, "db"), &lance.ConnectOptions{
+		MetadataCacheBytes: metadataCache, IndexCacheBytes: cmp.Or(s.opts.IndexCacheBytes, 4<<30),
+	})
 }
 
 // Close closes the dataset. Streams that have begun go on; later calls give ErrClosed. It may be repeated.

@@ -97,23 +97,27 @@ func (o *owners) sets(ctx context.Context) ([]map[string]struct{}, error) {
 	return sets, nil
 }
 
-// allowed tells the items that all conditions let pass.
+// allowed tells the items that all conditions let pass. It remembers the last one, since rows of an item mostly follow one
+// another, so each goroutine needs one of its own.
 func (o *owners) allowed(sets []map[string]struct{}) func(item string) bool {
 	last, ok := "", false
 	asked := false
 	return func(item string) bool {
-		if asked && item == last {
-			return ok
-		}
-		asked, last, ok = true, item, true
-		for i, set := range sets {
-			if _, has := set[item]; has == o.has[i].Not {
-				ok = false
-				break
-			}
+		if !asked || item != last {
+			asked, last, ok = true, item, o.allows(sets, item)
 		}
 		return ok
 	}
+}
+
+// allows reports whether all conditions let an item pass.
+func (o *owners) allows(sets []map[string]struct{}, item string) bool {
+	for i, set := range sets {
+		if _, has := set[item]; has == o.has[i].Not {
+			return false
+		}
+	}
+	return true
 }
 
 // distinctTexts returns the different texts in the only column of a query.

@@ -2,8 +2,6 @@ package dataset
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sort"
 	"strconv"
@@ -127,16 +125,11 @@ func project(batch arrow.RecordBatch, columns []string) (arrow.RecordBatch, bool
 func alive(ctx context.Context, t *lance.Table, rows []uint64) ([]uint64, error) {
 	var found []uint64
 	for chunk := range slices.Chunk(rows, idChunk) {
-		for batch, err := range t.Batches(ctx, lance.Query{Where: addressCondition(chunk), Columns: []string{}, WithRowID: true}) {
-			if err != nil {
-				return nil, err
-			}
-			column, ok := batch.Column(0).(*array.Uint64)
-			if !ok {
-				return nil, errors.New("row addresses are no uint64")
-			}
-			found = append(found, column.Uint64Values()...)
+		there, err := addressesOf(ctx, t, addressCondition(chunk))
+		if err != nil {
+			return nil, err
 		}
+		found = append(found, there...)
 	}
 	return found, nil
 }
@@ -154,14 +147,9 @@ func (c *rowCache) prepare(ctx context.Context, table *cachedTable, t *lance.Tab
 	case version <= table.version:
 		return true, nil
 	default:
-		// An index is followed over the same operations for the same reason: addresses keep their meaning.
-		keeps := version-table.version <= followed
-		if keeps {
-			commits, err := t.Transactions(ctx, version, int(version-table.version))
-			if err != nil {
-				return false, err
-			}
-			keeps = !slices.ContainsFunc(commits, func(c lance.Transaction) bool { return !keepsAddresses(c) })
+		keeps, err := keptAddresses(ctx, t, table.version, version)
+		if err != nil {
+			return false, err
 		}
 		if !keeps {
 			c.drop(table)
@@ -175,9 +163,19 @@ func (c *rowCache) prepare(ctx context.Context, table *cachedTable, t *lance.Tab
 	return !table.refused, nil
 }
 
-// keepsAddresses reports whether a commit leaves the rows that it does not delete at their addresses, as they are.
-func keepsAddresses(c lance.Transaction) bool {
-	return !c.Missing && slices.Contains([]string{"Append", "Delete", "Update"}, c.Operation)
+// keptAddresses reports whether the commits between two versions left the rows that they did not delete at their
+// addresses, as they were. After very many it does not look.
+func keptAddresses(ctx context.Context, t *lance.Table, from, to uint64) (bool, error) {
+	if from == to {
+		return true, nil
+	}
+	if from > to || to-from > followed {
+		return false, nil
+	}
+	commits, err := t.Transactions(ctx, to, int(to-from))
+	return err == nil && !slices.ContainsFunc(commits, func(c lance.Transaction) bool {
+		return c.Missing || !slices.Contains([]string{"Append", "Delete", "Update"}, c.Operation)
+	}), err
 }
 
 // fill reads the rows from the fragment top on.
@@ -190,17 +188,16 @@ func (c *rowCache) fill(ctx context.Context, table *cachedTable, t *lance.Table)
 		if err != nil {
 			return err
 		}
-		at := batch.Schema().FieldIndices("_rowid")
-		if len(at) != 1 || batch.NumRows() == 0 {
-			return fmt.Errorf("%d columns of row addresses", len(at))
+		rows, err := addressColumn(batch)
+		if err != nil {
+			return err
 		}
-		addresses, ok := batch.Column(at[0]).(*array.Uint64)
-		if !ok {
-			return errors.New("row addresses are no uint64")
+		if len(rows) == 0 {
+			continue
 		}
 		names := []string{}
-		for i, f := range batch.Schema().Fields() {
-			if i != at[0] {
+		for _, f := range batch.Schema().Fields() {
+			if f.Name != "_rowid" {
 				names = append(names, f.Name)
 			}
 		}
@@ -209,7 +206,6 @@ func (c *rowCache) fill(ctx context.Context, table *cachedTable, t *lance.Table)
 		for _, column := range batch.Columns() {
 			bytes += int64(column.Data().SizeInBytes())
 		}
-		rows := addresses.Uint64Values()
 		table.parts = append(table.parts, cachedPart{kept, rows})
 		table.top = max(table.top, rows[len(rows)-1]>>32+1)
 		table.bytes += bytes
@@ -224,6 +220,20 @@ func (c *rowCache) fill(ctx context.Context, table *cachedTable, t *lance.Table)
 		}
 	}
 	return nil
+}
+
+// forget gives up a table that is no longer there.
+func (c *rowCache) forget(name string) {
+	c.mu.Lock()
+	table := c.tables[name]
+	delete(c.tables, name)
+	c.mu.Unlock()
+	if table != nil {
+		table.mu.Lock()
+		defer table.mu.Unlock()
+		c.drop(table)
+		table.refused = true
+	}
 }
 
 // drop forgets what was read of a table.

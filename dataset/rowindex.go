@@ -2,13 +2,10 @@ package dataset
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"slices"
 	"strconv"
 	"sync"
-
-	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"pixano/internal/lance"
 	"pixano/schema"
@@ -110,19 +107,11 @@ func (x *rowIndex) follow(ctx context.Context, t *lance.Table, version uint64) (
 	if version >= x.newer {
 		from = max(from, x.newer)
 	}
-	if x.made && version == from {
-		// All commits are known.
-	} else if x.made && version-from <= followed {
-		commits, err := t.Transactions(ctx, version, int(version-from))
-		if err != nil {
+	if x.made {
+		var err error
+		if x.made, err = keptAddresses(ctx, t, from, version); err != nil {
 			return false, err
 		}
-		// Whatever else may have given rows other addresses.
-		x.made = !slices.ContainsFunc(commits, func(c lance.Transaction) bool {
-			return !keepsAddresses(c)
-		})
-	} else {
-		x.made = false
 	}
 	if !x.made {
 		rows, err := t.Count(ctx, "")
@@ -200,15 +189,11 @@ func (x *rowIndex) add(ctx context.Context, t *lance.Table) error {
 		if err != nil {
 			return err
 		}
-		at := batch.Schema().FieldIndices("_rowid")
-		if len(at) != 1 {
-			return errors.New("a read with row ids has none")
+		rows, err := addressColumn(batch)
+		if err != nil {
+			return err
 		}
-		rows, ok := batch.Column(at[0]).(*array.Uint64)
-		if !ok {
-			return errors.New("row ids are no uint64")
-		}
-		for i, row := range rows.Uint64Values() {
+		for i, row := range rows {
 			x.rows = append(x.rows, indexedRow{hash: maphash.String(x.seed, values.Value(i)), row: row})
 			x.hook(int32(len(x.rows) - 1))
 			x.top = max(x.top, row>>32+1)

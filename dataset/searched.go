@@ -19,17 +19,19 @@ type Searched struct {
 	Empty   bool          // the query selects no rows, whatever the table holds
 
 	// Allow reports whether the rows of an item are selected, for conditions on other tables that Where cannot say: those
-	// that select many items. Nil: they all are.
+	// that select many items. Several goroutines may call it. Nil: they all are.
 	Allow func(item string) bool
 
 	// Share is about how many of the items Allow selects, from 0 to 1.
 	Share float64
+
+	state *state
 }
 
 // Search prepares a search among the rows of a query, of which only conditions count. A table that is not declared is
 // ErrNotFound, a condition that the table does not fit ErrQuery.
 func (d *Dataset) Search(ctx context.Context, op, table string, q Query) (*Searched, error) {
-	s := &Searched{Share: 1}
+	s := &Searched{Share: 1, state: d.state}
 	var o *owners
 	var items int64
 	err := d.read(ctx, op, func(v *view) error {
@@ -74,7 +76,7 @@ func (s *Searched) having(ctx context.Context, o *owners, items int64) error {
 	if err != nil {
 		return err
 	}
-	allow := o.allowed(sets)
+	allow := func(item string) bool { return o.allows(sets, item) }
 	var least map[string]struct{} // of the conditions that want a row
 	for i, set := range sets {
 		share := min(1, float64(len(set))/float64(max(items, 1)))

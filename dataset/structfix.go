@@ -298,7 +298,7 @@ func (s *state) repairStructs(ctx context.Context, table string, dry bool) (map[
 
 // renew has a table opened anew by a connection that has cached nothing of its files.
 func (s *state) renew(ctx context.Context, table string) error {
-	db, err := lance.Connect(ctx, filepath.Join(s.path, "db"), nil)
+	db, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,6 +163,13 @@ func (d *Dataset) DropTable(ctx context.Context, name string) error {
 		if err := d.inSnapshots(name); err != nil {
 			return err
 		}
+		// Nothing that was logged may be done again in another table of this name.
+		if err := d.recover(ctx); err != nil {
+			return err
+		}
+		if err := d.checkpoint(ctx); err != nil {
+			return err
+		}
 		if s, err = withoutTable(s, name); err != nil {
 			return err
 		}
@@ -174,6 +182,10 @@ func (d *Dataset) DropTable(ctx context.Context, name string) error {
 			return err
 		}
 		if err := d.db.DropTable(ctx, name, nil); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		// The engine knows files by their paths: for it, versions of another table of this name would be those of this one.
+		if err := d.renew(ctx, name); err != nil {
 			return err
 		}
 		return d.changeConstraints(m, func(groups map[string]*jsonObject) error { return cutConstraints(groups, name, "") })
@@ -189,7 +201,11 @@ func (d *Dataset) forget(name string, m *meta) error {
 	d.mu.Lock()
 	t, ok := d.open[name]
 	delete(d.open, name)
+	// Another table of this name would have other rows at their addresses.
+	maps.DeleteFunc(d.indexes, func(p place, _ *rowIndex) bool { return p.table == name })
 	d.mu.Unlock()
+	d.cache.forget(name)
+	d.vectors.forget(name)
 	if !ok {
 		return nil
 	}

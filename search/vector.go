@@ -249,6 +249,11 @@ func (v *vectorSearch) search(ctx context.Context, want int, r *Result) ([]Hit, 
 			}
 		}
 	}
+	if v.floats {
+		if hits, ok, err := v.compare(ctx, want, v.ask(want, rows) >= rows); ok || err != nil {
+			return hits, err
+		}
+	}
 	for ask := v.ask(want, rows); ; ask *= 4 {
 		all := want == 0 || ask >= rows
 		if all && v.floats {
