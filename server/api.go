@@ -385,14 +385,14 @@ func (s *Server) routeEvents() {
 		})
 	})
 	stream := operation("GET", "/events/{dataset}", "streamEvents", "events", "Changes and presence as they happen")
-	stream.Description = "Server-sent events. Changes are those made through this server; a change without tables means that all must be read again."
+	stream.Description = "Server-sent events. Changes are told as they are made through this server, and within a second or two if others make them; a change without tables means that all must be read again."
 	sse.Register(s.api, stream, map[string]any{"change": ChangeEvent{}, "presence": PresenceEvent{}, "ping": PingEvent{}},
 		func(ctx context.Context, in *DatasetPath, send sse.Sender) {
 			path, err := s.library.Locate(ctx, in.Dataset)
 			if err != nil {
 				return
 			}
-			l, stop := s.events.listen(path)
+			l, stop := s.events.listen(path, func(ctx context.Context) { s.watch(ctx, in.Dataset) })
 			defer stop()
 			ping := time.NewTicker(15 * time.Second)
 			defer ping.Stop()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -12,8 +13,12 @@ type events struct {
 	mu        sync.Mutex
 	listeners map[string]map[*listener]bool       // by the dataset's directory
 	present   map[string]map[string]PresenceEntry // by the dataset's directory and client
+	watches   map[string]context.CancelFunc       // by the dataset's directory
 	closed    chan struct{}
-	once      sync.Once
+
+	toldNumbers map[string]map[uint64]bool // by the dataset's directory: entries of the history that need not be told again
+	once        sync.Once
+	watching    sync.WaitGroup
 }
 
 // listener receives events. One that is too slow is told to read everything again.
@@ -53,12 +58,25 @@ type PingEvent struct {
 }
 
 func newEvents() *events {
-	return &events{listeners: map[string]map[*listener]bool{}, present: map[string]map[string]PresenceEntry{}, closed: make(chan struct{})}
+	return &events{listeners: map[string]map[*listener]bool{}, present: map[string]map[string]PresenceEntry{},
+		watches: map[string]context.CancelFunc{}, closed: make(chan struct{}), toldNumbers: map[string]map[uint64]bool{}}
 }
 
 func (e *events) close() { e.once.Do(func() { close(e.closed) }) }
 
-func (e *events) listen(path string) (l *listener, stop func()) {
+// end ends all watches. Streams have ended.
+func (e *events) end() {
+	e.close()
+	e.mu.Lock()
+	for _, cancel := range e.watches {
+		cancel()
+	}
+	e.mu.Unlock()
+	e.watching.Wait()
+}
+
+// listen begins to receive the events of a dataset. As long as anyone does, watch runs.
+func (e *events) listen(path string, watch func(ctx context.Context)) (l *listener, stop func()) {
 	l = &listener{queue: make(chan any, eventQueue)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,14 +84,33 @@ func (e *events) listen(path string) (l *listener, stop func()) {
 		e.listeners[path] = map[*listener]bool{}
 	}
 	e.listeners[path][l] = true
+	if e.watches[path] == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		e.watches[path] = cancel
+		e.watching.Go(func() { watch(ctx) })
+	}
 	return l, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.listeners[path], l)
 		if len(e.listeners[path]) == 0 {
 			delete(e.listeners, path)
+			delete(e.toldNumbers, path)
+			e.watches[path]()
+			delete(e.watches, path)
 		}
 	}
+}
+
+// count returns how many listen.
+func (e *events) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, listeners := range e.listeners {
+		n += len(listeners)
+	}
+	return n
 }
 
 // send gives an event to all who listen to a dataset. It never waits.
@@ -108,6 +145,7 @@ func (e *events) changed(ds *dataset.Dataset, author string, res *dataset.Result
 			event.Tables[row.Table] = append(event.Tables[row.Table], row.ID)
 		}
 	}
+	e.told(ds.Path(), res.Number)
 	e.send(ds.Path(), event)
 }
 

@@ -109,6 +109,7 @@ func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
 		rec := &recorder{ResponseWriter: w}
+		s.measures.inFlight.Add(1)
 		defer func() {
 			failure := recover()
 			if failure != nil && failure != http.ErrAbortHandler {
@@ -120,6 +121,8 @@ func (s *Server) logged(next http.Handler) http.Handler {
 					failure = http.ErrAbortHandler
 				}
 			}
+			s.measures.inFlight.Add(-1)
+			s.measures.note(r, rec.status, rec.bytes, time.Since(begin))
 			s.log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "bytes", rec.bytes,
 				"ms", float64(time.Since(begin).Microseconds())/1000, "from", r.RemoteAddr)
 			if failure != nil {

@@ -200,6 +200,41 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
+// TestSlowReader: a client that asks for much and reads nothing holds up nobody, and no save.
+func TestSlowReader(t *testing.T) {
+	address := start(t, newLibrary(t, "image_detection"), nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// Far more than what the system holds for a connection.
+	if _, err := io.WriteString(conn, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"+
+		"GET /annotations/"+images+"/bboxes HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 {
+		if got := call(t, "GET", address+"/annotations/"+images+"/bboxes", nil); got.status != http.StatusOK {
+			t.Fatalf("a reader beside it: status %d: %s", got.status, got.body)
+		}
+		if got := call(t, "POST", address+"/annotations/"+images+"/bboxes", []any{box(fmt.Sprint("beside", n))}); got.status != http.StatusOK {
+			t.Fatalf("a save beside it: status %d: %s", got.status, got.body)
+		}
+	}
+	// It gets all of it once it reads.
+	answers := bufio.NewReader(conn)
+	for range 200 {
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("status %d (%v)", res.StatusCode, err)
+		}
+		res.Body.Close()
+	}
+}
+
 // TestEvents: who listens is told of changes and of others.
 func TestEvents(t *testing.T) {
 	address := start(t, newLibrary(t, "image_detection"), nil)

@@ -82,6 +82,17 @@ func (j *jobs) end() {
 	j.wait.Wait()
 }
 
+// states counts the jobs that are remembered by their states.
+func (j *jobs) states() map[string]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	states := map[string]int{"running": 0, "done": 0, "failed": 0, "cancelled": 0}
+	for _, r := range j.all {
+		states[r.State]++
+	}
+	return states
+}
+
 // start begins a job. do gets a function that takes its progress.
 func (j *jobs) start(kind, ds string, do func(ctx context.Context, r *running, progress func(JobProgress)) (any, error)) (Job, error) {
 	ctx, cancel := context.WithCancel(j.closing)

@@ -81,6 +81,13 @@ func (m *memo[V]) make(key string, own *making[V], produce func() (V, error)) (V
 	return own.value, own.err
 }
 
+// size returns the costs of what is kept.
+func (m *memo[V]) size() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used
+}
+
 func (m *memo[V]) keep(key string, value V) {
 	cost := m.cost(value) + len(key)
 	if cost > m.limit/4 {

@@ -208,6 +208,13 @@ func (p *pool) tidy() {
 	}
 }
 
+// count returns how many datasets are open.
+func (p *pool) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)
+}
+
 // close closes all datasets. Requests that go on get errors.
 func (p *pool) close() error {
 	p.mu.Lock()

@@ -25,6 +25,7 @@ type node struct {
 }
 
 type endpoint struct {
+	pattern string
 	names   []string // of the wildcards
 	handler http.HandlerFunc
 }
@@ -38,7 +39,7 @@ func (rt *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *
 	if rt.root == nil {
 		rt.root = &node{}
 	}
-	n, e := rt.root, &endpoint{handler: handler}
+	n, e := rt.root, &endpoint{pattern: path, handler: handler}
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		next := func(to **node) {
 			if *to == nil {
@@ -86,6 +87,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for i, name := range e.names {
 			r.SetPathValue(name, values[i])
 		}
+		r.Pattern = e.pattern
 		e.handler(w, r)
 		return
 	}

@@ -99,6 +99,7 @@ type Server struct {
 	lists    *memo[*idList]
 	events   *events
 	jobs     *jobs
+	measures *measures
 }
 
 // listCache bounds the memory for lists of ids, in bytes.
@@ -110,7 +111,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Server{opts: opts.withDefaults(), library: library, previews: previews{kept: map[string]preview{}}, events: newEvents(), jobs: newJobs()}
+	s := &Server{opts: opts.withDefaults(), library: library, previews: previews{kept: map[string]preview{}}, events: newEvents(), jobs: newJobs(), measures: newMeasures()}
 	s.log = s.opts.Log
 	for name, dir := range s.opts.MediaRoots {
 		if name == "" || name != filepath.Base(name) {
@@ -130,6 +131,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 	}
 	s.routeAPI()
 	s.routeDocs()
+	s.refer("GET", "/metrics", s.serveMetrics)
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(500), gzhttp.CompressionLevel(1), gzhttp.ContentTypeFilter(compressible), gzhttp.EnableZstd(true))
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (s *Server) EndStreams() { s.events.close() }
 
 // Close ends the streams of events, cancels all jobs and closes all datasets.
 func (s *Server) Close() error {
-	s.events.close()
+	s.events.end()
 	s.jobs.end()
 	return s.pool.close()
 }

@@ -475,7 +475,7 @@ export interface paths {
         };
         /**
          * Changes and presence as they happen
-         * @description Server-sent events. Changes are those made through this server; a change without tables means that all must be read again.
+         * @description Server-sent events. Changes are told as they are made through this server, and within a second or two if others make them; a change without tables means that all must be read again.
          */
         get: operations["streamEvents"];
         put?: never;
