@@ -14,6 +14,7 @@ import (
 // the packages in that folder that have no entry of their own.
 var level = map[string]int{
 	"":                    0, // the root is a package comment
+	"docs":                1,
 	"features":            1,
 	"schema":              2,
 	"internal/rowcodec":   3,

@@ -7,7 +7,6 @@ import (
 	"image"
 	"image/color"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ type FunctionNamer interface {
 }
 
 // NewEmbedder returns a model of a provider as what package search wants. It asks the model for a vector, so as to know
-// their length. Vectors have the length 1.
+// their length. Vectors have the length 1, but for those of [ProviderOf].
 func NewEmbedder(ctx context.Context, p Provider, model string) (search.Embedder, error) {
 	e := &embedder{provider: p, model: model}
 	e.name, e.arguments = functionOf(p, model)
@@ -137,7 +136,8 @@ func sameFunction(f search.Function, name string, arguments map[string]any) bool
 }
 
 // ProviderOf makes a provider, named after its embedder, with that as its one model. It is for embedders that are no model
-// of a provider, such as one of a program's own.
+// of a provider, such as one of a program's own. Its vectors are as the embedder gives them, also where a request wants them
+// to have the length 1: tables name the embedder, and their vectors have to be comparable with its own.
 func ProviderOf(e search.Embedder) Provider { return &embedderProvider{embed: e} }
 
 type embedderProvider struct {
@@ -182,19 +182,6 @@ func (p *embedderProvider) Embed(ctx context.Context, req *EmbeddingRequest) (*E
 	}
 	if err != nil {
 		return nil, err
-	}
-	if req.Normalize {
-		for _, v := range vectors {
-			var sum float64
-			for _, x := range v {
-				sum += float64(x) * float64(x)
-			}
-			for i := range v {
-				if sum > 0 {
-					v[i] /= float32(math.Sqrt(sum))
-				}
-			}
-		}
 	}
 	return &EmbeddingResponse{Vectors: vectors, Meta: Meta{Timestamp: began, ProcessingTime: time.Since(began), Metadata: map[string]any{"name": req.Model}}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/png"
 	"math"
 	"strings"
@@ -493,6 +494,21 @@ func TestEmbedder(t *testing.T) {
 			t.Errorf("%v: %s", test.function, e.Name())
 		case test.found && e.Dim() != map[string]int{"toy-clip": toyclip.Dim, "sentence-transformers": 3}[e.Name()]:
 			t.Errorf("%v: %d values", test.function, e.Dim())
+		}
+		if test.found && e.Name() == "toy-clip" { // vectors of a table that names it have to be found by its own
+			red := image.NewRGBA(image.Rect(0, 0, 20, 20))
+			draw.Draw(red, red.Bounds(), image.NewUniform(color.RGBA{R: 200, G: 90, A: 255}), image.Point{}, draw.Src)
+			want, err := toyclip.Embedder{}.EmbedImages(t.Context(), []image.Image{red})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := e.EmbedImages(t.Context(), []image.Image{red})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("vectors (-embedder +provider):\n%s", d)
+			}
 		}
 	}
 	if err := r.Remove(one.Name()); err != nil {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
+	pathpkg "path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,6 +71,46 @@ func TestDocs(t *testing.T) {
 	for _, unwanted := range []string{`href="http`, "src=", "<script", "url("} {
 		if strings.Contains(page, unwanted) {
 			t.Errorf("%s in the page", unwanted)
+		}
+	}
+}
+
+// TestManual: every page is shown, leads only to pages that are there, and asks for nothing from elsewhere.
+func TestManual(t *testing.T) {
+	url := start(t, newLibrary(t), nil)
+	seen := map[string]bool{}
+	var visit func(path string)
+	visit = func(path string) {
+		if seen[path] {
+			return
+		}
+		seen[path] = true
+		answer := call(t, "GET", url+path, nil)
+		page := string(answer.body)
+		if answer.status != http.StatusOK || !strings.Contains(page, "<h1") {
+			t.Errorf("%s: %d", path, answer.status)
+		}
+		for _, unwanted := range []string{`src="http`, "<script", "url(", "```", "<!-- raw HTML"} {
+			if strings.Contains(page, unwanted) {
+				t.Errorf("%s: %s in the page", path, unwanted)
+			}
+		}
+		for _, m := range regexp.MustCompile(`href="([^"#:]+)(?:#[^"]*)?"`).FindAllStringSubmatch(page, -1) {
+			if to := pathpkg.Join(pathpkg.Dir(path), m[1]); strings.HasPrefix(to, "/docs/manual/") {
+				visit(to)
+			}
+		}
+	}
+	visit("/docs/manual/README.md")
+	if len(seen) < 15 {
+		t.Errorf("%d pages", len(seen))
+	}
+	if index := call(t, "GET", url+"/docs/manual/", nil); !strings.Contains(string(index.body), "concepts.md") {
+		t.Errorf("no index: %d", index.status)
+	}
+	for _, path := range []string{"/docs/manual/nothing.md", "/docs/manual/decisions.md", "/docs/manual/..%2fgo.mod", "/docs/manual/docs.go"} {
+		if answer := call(t, "GET", url+path, nil); answer.status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, answer.status)
 		}
 	}
 }

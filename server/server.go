@@ -132,6 +132,7 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 	s.routeAPI()
 	s.routeDocs()
 	s.refer("GET", "/metrics", s.serveMetrics)
+	s.routeManual()
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(500), gzhttp.CompressionLevel(1), gzhttp.ContentTypeFilter(compressible), gzhttp.EnableZstd(true))
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-// Command pixano works with multimodal datasets: it lists, shows and searches them.
+// Command pixano works with multimodal datasets: it makes, imports, searches, annotates, serves and exports them.
 //
 // It exits with 0 when all went well, 1 on a failure, 2 when it was called in a wrong way and 3 when a check found errors.
 // Results go to standard output, messages to standard error.
@@ -32,8 +32,7 @@ func run() int {
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := group("pixano", "Multimodal datasets on LanceDB", demoCommand(), initCommand(), dataCommand(), modelsCommand(), inferCommand(), serverCommand(), notebookCommand(), versionCommand())
-	root.Long = "pixano lists, shows and searches multimodal datasets in the format of Pixano."
+	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -57,6 +56,12 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	}
 	fmt.Fprintf(stderr, "Error: %v\n", err)
 	return exitFailure
+}
+
+func rootCommand() *cobra.Command {
+	root := group("pixano", "Multimodal datasets on LanceDB", demoCommand(), initCommand(), dataCommand(), modelsCommand(), inferCommand(), serverCommand(), notebookCommand(), versionCommand())
+	root.Long = "pixano makes, imports, searches, annotates, serves and exports multimodal datasets in the format of Pixano."
+	return root
 }
 
 // usageError is a mistake in the command line.

@@ -25,6 +25,8 @@ export const en = {
 	'help.tool': 'Stage and tools',
 	'help.page': 'This page',
 	'help.global': 'Everywhere',
+	'help.manual': 'Manual',
+	'help.rest': 'REST API',
 	'palette.hint': 'What do you want to do?',
 
 	// Commands

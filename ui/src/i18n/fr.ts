@@ -25,6 +25,8 @@ export const fr: Record<Key, string> = {
 	'help.tool': 'Scène et outils',
 	'help.page': 'Cette page',
 	'help.global': 'Partout',
+	'help.manual': 'Manuel (en anglais)',
+	'help.rest': 'API REST',
 	'palette.hint': 'Que voulez-vous faire ?',
 
 	'cmd.help': 'Afficher les raccourcis',
