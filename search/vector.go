@@ -177,21 +177,25 @@ func vectorsOf(batch arrow.RecordBatch, column string, n int) [][]float32 {
 		if list.IsNull(i) {
 			continue
 		}
-		from, to := list.ValueOffsets(i)
-		vector := make([]float32, 0, to-from)
-		for j := int(from); j < int(to); j++ {
-			switch values := list.ListValues().(type) {
-			case *array.Float32:
-				vector = append(vector, values.Value(j))
-			case *array.Float64:
-				vector = append(vector, float32(values.Value(j)))
-			case *array.Float16:
-				vector = append(vector, values.Value(j).Float32())
-			}
-		}
-		vectors = append(vectors, vector)
+		vectors = append(vectors, appendVector(nil, list, i))
 	}
 	return vectors
+}
+
+// appendVector appends the numbers of a row's vector.
+func appendVector(vector []float32, list *array.FixedSizeList, row int) []float32 {
+	from, to := list.ValueOffsets(row)
+	for j := int(from); j < int(to); j++ {
+		switch values := list.ListValues().(type) {
+		case *array.Float32:
+			vector = append(vector, values.Value(j))
+		case *array.Float64:
+			vector = append(vector, float32(values.Value(j)))
+		case *array.Float16:
+			vector = append(vector, values.Value(j).Float32())
+		}
+	}
+	return vector
 }
 
 const (

@@ -39,6 +39,7 @@ func (s *Server) routeAPI() {
 	s.routeChanges()
 	s.routeEvents()
 	s.routeExplore()
+	s.routeProjection()
 	s.routeRowsOut()
 	s.routeFrames()
 	s.routeHistory()

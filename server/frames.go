@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -212,6 +214,12 @@ func (s *Server) reducedFrame(ctx context.Context, ds *dataset.Dataset, url stri
 // reduce returns an image made to fit into a frame.
 func (s *Server) reduce(ctx context.Context, place string, file *dataset.Media, width, height int) (picture, error) {
 	return s.images.get(ctx, etag(place, file, fmt.Sprintf("%dx%d", width, height)), func() (picture, error) {
+		// Names are those of this library: servers of others may share the directory.
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %s", s.library.Path(), s.opts.MediaDir, etag(place, file, fmt.Sprintf("%dx%d", width, height))))
+		key := hex.EncodeToString(sum[:16])
+		if p, ok := s.disk.get(key); ok {
+			return p, nil
+		}
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return picture{}, err
 		}
@@ -219,6 +227,8 @@ func (s *Server) reduce(ctx context.Context, place string, file *dataset.Media, 
 		if err != nil {
 			return picture{}, notFound("no image that can be decoded: %v", err)
 		}
-		return picture{contentType, content}, nil
+		p := picture{contentType, content}
+		s.disk.put(key, p)
+		return p, nil
 	})
 }

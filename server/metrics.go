@@ -158,6 +158,7 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	e.head("pixano_cache_bytes", "gauge", "What caches hold.")
 	e.value("pixano_cache_bytes", float64(s.images.kept.size()), "cache", "images")
 	e.value("pixano_cache_bytes", float64(s.lists.size()), "cache", "lists")
+	e.value("pixano_cache_bytes", float64(s.projections.size()), "cache", "projections")
 	process(e)
 	w.Header().Set("Cache-Control", "no-store")
 	writeBody(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", []byte(b.String()))

@@ -61,6 +61,11 @@ type Options struct {
 	// ImageCache bounds the memory for reduced images, in bytes. 0: 128 MiB.
 	ImageCache int
 
+	// ImageDir is a directory where reduced images are kept, of ImageDisk bytes at most (0: 1 GiB), so that they need not be
+	// made again after a start. Several servers may share it. "": they are kept in memory only.
+	ImageDir  string
+	ImageDisk int64
+
 	// Models gives the model that computed the vectors of a table, for searches by text; it should keep what is costly to
 	// make. Nil: there is no search by text.
 	Models func(ctx context.Context, f search.Function) (search.Embedder, error)
@@ -81,6 +86,7 @@ func (o Options) withDefaults() Options {
 	o.MaxBody = cmp.Or(o.MaxBody, 64<<20)
 	o.Idle = cmp.Or(o.Idle, 10*time.Minute)
 	o.ImageCache = cmp.Or(o.ImageCache, 128<<20)
+	o.ImageDisk = cmp.Or(o.ImageDisk, 1<<30)
 	o.Log = cmp.Or(o.Log, slog.Default())
 	return o
 }
@@ -96,7 +102,11 @@ type Server struct {
 	handler  http.Handler
 	previews previews
 	images   *images
+	disk     *diskCache
 	lists    *memo[*idList]
+
+	projections *memo[[]byte]
+
 	events   *events
 	jobs     *jobs
 	measures *measures
@@ -119,7 +129,9 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 		}
 	}
 	s.images = newImages(s.opts.Workers, s.opts.ImageCache)
+	s.disk = newDiskCache(s.opts.ImageDir, s.opts.ImageDisk, s.log)
 	s.lists = newMemo(listCache, (*idList).cost)
+	s.projections = newMemo(projectionCache, func(body []byte) int { return len(body) })
 	s.router.otherwise = noRoute
 	s.routeRows()
 	s.routeDatasets()

@@ -45,6 +45,7 @@ type serverOptions struct {
 	libraryDir, mediaDir, modelDir string
 	referenceUI                    string
 	inferenceURL, exchangeDir      string
+	imageCache                     string
 	mediaRoots, cors, hosts        []string
 	insecure, open, readOnly, logs bool
 }
@@ -71,6 +72,7 @@ func serverRunCommand() *cobra.Command {
 	flags.StringVar(&o.modelDir, "models-dir", "", "the directory of models that run in the browser")
 	flags.StringArrayVar(&o.mediaRoots, "media-root", nil, "NAME=DIR: media urls NAME/… are files of DIR; may be repeated")
 	flags.StringVar(&o.exchangeDir, "exchange-dir", "", "the directory of sources of imports and of exports (default: exchange in DATA_DIR)")
+	flags.StringVar(&o.imageCache, "image-cache", "", "the directory where reduced images are kept, off for none (default: in the user's cache directory)")
 	flags.StringVar(&o.inferenceURL, "pixano-inference-url", "", "connect to this server of Pixano-Inference at the start")
 	flags.StringVar(&o.referenceUI, "ui", "", "serve the web interface of Pixano 0.6 in this directory at /")
 	flags.StringArrayVar(&o.cors, "cors", nil, "an origin whose pages may use the API, * for any; may be repeated")
@@ -152,6 +154,11 @@ func (o *serverOptions) options(cmd *cobra.Command, dir string) (*server.Options
 	}
 	if opts.ExchangeDir = o.exchangeDir; o.exchangeDir == "" && library != dir {
 		opts.ExchangeDir = filepath.Join(dir, "exchange")
+	}
+	if opts.ImageDir = o.imageCache; o.imageCache == "off" {
+		opts.ImageDir = ""
+	} else if cache, err := os.UserCacheDir(); o.imageCache == "" && err == nil {
+		opts.ImageDir = filepath.Join(cache, "pixano", "images")
 	}
 	for _, root := range o.mediaRoots {
 		name, dir, ok := strings.Cut(root, "=")
