@@ -37,10 +37,13 @@ export const defs: Def[] = [
 	def('explorer', 'page', 'explore.off', 'cmd.filter.off', '\\'),
 	def('explorer', 'page', 'explore.facets', 'cmd.facets', '['),
 	def('explorer', 'page', 'explore.overlays', 'cmd.overlays', 'o'),
+	def('explorer', 'page', 'explore.all', 'cmd.all', 'Ctrl+a'),
+	def('explorer', 'page', 'explore.models', 'cmd.models', ''),
 
 	def('item', 'page', 'undo', 'cmd.undo', 'Ctrl+z'),
 	def('item', 'page', 'redo', 'cmd.redo', 'Ctrl+Shift+z | Ctrl+y'),
 	def('item', 'page', 'save', 'cmd.save', 'Ctrl+s', true),
+	def('item', 'page', 'models', 'cmd.models', ''),
 	def('item', 'page', 'next', 'cmd.next', 'Shift+ArrowRight | Shift+d'),
 	def('item', 'page', 'previous', 'cmd.previous', 'Shift+ArrowLeft | Shift+a'),
 	def('item', 'page', 'repeat', 'cmd.repeat', 'n'),

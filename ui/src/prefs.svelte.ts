@@ -15,6 +15,7 @@ export interface Prefs {
 	split: number; // height of the objects panel, percent
 	showRight: boolean;
 	showFacets: boolean;
+	showModels: boolean;
 	fill: number;
 	labels: boolean;
 	thumb: number;
@@ -39,6 +40,7 @@ const defaults: Prefs = {
 	split: 55,
 	showRight: true,
 	showFacets: true,
+	showModels: true,
 	fill: 0.6,
 	labels: true,
 	thumb: 160,

@@ -1,16 +1,10 @@
 // Requests that only some pages make, so that the first page need not load them.
 import type { components } from './schema';
 import type { Query } from './index';
+import type { Row } from '../store/types';
 import { ApiError, get, path, post, request, root } from './client';
 
 type Server = components['schemas'];
-
-// Template says what the points of a pose are; x and y are fractions of its sketch.
-export interface Template {
-	id: string;
-	points: { name: string; x: number; y: number }[];
-	edges: [number, number][];
-}
 export type SavedView = Server['SavedView'];
 
 // Job is work that the server does in the background.
@@ -29,12 +23,6 @@ export const constraints = {
 	set: (ds: string, table: string, column: string, value: { restricted: boolean; values: (string | number | boolean)[] }) =>
 		request<void>('PUT', path('constraints', ds, table, column), value),
 	remove: (ds: string, table: string, column: string) => request<void>('DELETE', path('constraints', ds, table, column)),
-};
-
-export const templates = {
-	list: (ds: string, signal?: AbortSignal) => get<{ templates: Template[]; builtin: Template[] }>(path('keypoint_templates', ds), signal),
-	set: (ds: string, list: Template[]) =>
-		request<{ templates: Template[]; builtin: Template[] }>('PUT', path('keypoint_templates', ds), { templates: list }),
 };
 
 export const savedViews = {
@@ -95,6 +83,30 @@ export const models = {
 	connect: (url: string) => request<null>('POST', `${root()}inference/connect?url=${encodeURIComponent(url)}`),
 	disconnect: (name: string) => request<null>('POST', path('inference', 'disconnect', name)),
 };
+
+// detectIn asks for the objects in one picture and stores nothing.
+export async function detectIn(
+	ds: string,
+	ask: { row: Row; model: Model; classes: string[]; threshold: number; boxes: string; labels: string },
+	signal?: AbortSignal,
+): Promise<{ box: Row['data']; label: string }[]> {
+	const found = await post<{ bbox: Row; classification: Row }[]>(
+		`${root()}inference/tasks/zero-shot-detection/image`,
+		{
+			dataset_id: ds,
+			image: ask.row,
+			entity: null,
+			classes: ask.classes,
+			model: ask.model.name,
+			provider_name: ask.model.provider,
+			box_threshold: ask.threshold,
+			box_table_name: ask.boxes,
+			class_table_name: ask.labels,
+		},
+		signal,
+	);
+	return found.map((d) => ({ box: d.bbox.data, label: String((d.classification.data.labels as string[] | undefined)?.[0] ?? '') }));
+}
 
 // isLocal tells whether models run in the server's own process: servers elsewhere are named by their address.
 export const isLocal = (provider: string) => !provider.includes('@');

@@ -1,6 +1,9 @@
 import type { Has, Query, Search } from '../../api';
 import { quoteName } from '../filters/expr';
 
+// inWords stands before a table whose texts are searched for words.
+export const inWords = 'words:';
+
 // Asked is what the explorer asks for, as it stands in the address.
 export interface Asked {
 	where: string;
@@ -8,7 +11,7 @@ export interface Asked {
 	sort: string; // a column or #table, with " desc"
 	q: string; // text to search for
 	like: string; // id of an embedding row that results should be like
-	emb: string; // embedding table
+	emb: string; // embedding table, or a table of texts after inWords
 	off: boolean; // the filter is there, but not used
 }
 
@@ -38,7 +41,11 @@ export function toQuery(a: Asked): { query: Query; search: Search | null } {
 	const query: Query = {};
 	if (!a.off && a.where.trim()) query.where = a.where;
 	if (!a.off && a.has.length > 0) query.has = a.has;
-	const search = a.emb && (a.q || a.like) ? { table: a.emb, ...(a.like ? { id: a.like } : { text: a.q }) } : null;
+	const words = a.emb.startsWith(inWords) ? a.emb.slice(inWords.length) : '';
+	let search: Search | null = null;
+	if (words && a.q) search = { table: words, words: { text: a.q } };
+	else if (!words && a.emb && a.like) search = { table: a.emb, like: a.like };
+	else if (!words && a.emb && a.q) search = { table: a.emb, text: a.q };
 	if (a.sort && !search) query.order_by = orderOf(a.sort);
 	return { query, search };
 }

@@ -1,1 +1,0 @@
-import{S as e,i as t,x as n}from"./Header-DMqYKufl.js";var r=new Set([`$$slots`,`$$events`,`$$legacy`]);function i(i,a){let o=n(a,r),s={name:`square`,size:24,node:[[`rect`,{width:`18`,height:`18`,x:`3`,y:`3`,rx:`2`}]]};t(i,e(()=>o,{get icon(){return s}}))}export{i as t};
