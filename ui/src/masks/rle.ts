@@ -102,17 +102,31 @@ export function fromBitmap(crop: Bitmap | null, [h, w]: [number, number]): RLE {
 	const runs: number[] = [];
 	let value = 0,
 		run = 0;
-	for (let x = 0; x < w; x++) {
-		const inside = crop && x >= crop.x && x < crop.x + crop.width;
-		for (let y = 0; y < h; y++) {
-			const v = inside && y >= crop.y && y < crop.y + crop.height && crop.data[(y - crop.y) * crop.width + x - crop.x] ? 1 : 0;
-			if (v !== value) {
-				runs.push(run);
-				run = 0;
-				value = v;
-			}
-			run++;
+	const put = (v: number, n: number) => {
+		if (n === 0) return;
+		if (v !== value) {
+			runs.push(run);
+			run = 0;
+			value = v;
 		}
+		run += n;
+	};
+	if (!crop) put(0, w * h);
+	else {
+		const { data, width, height } = crop;
+		put(0, crop.x * h);
+		for (let x = 0; x < width; x++) {
+			put(0, crop.y);
+			for (let y = 0, o = x; y < height;) {
+				const v = data[o];
+				let n = 1;
+				for (o += width; y + n < height && data[o] === v; o += width) n++;
+				put(v ? 1 : 0, n);
+				y += n;
+			}
+			put(0, h - crop.y - height);
+		}
+		put(0, (w - crop.x - width) * h);
 	}
 	runs.push(run);
 	return { size: [h, w], counts: encodeCounts(h * w === 0 ? [] : runs) };
