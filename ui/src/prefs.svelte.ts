@@ -22,7 +22,12 @@ export interface Prefs {
 	view: 'table' | 'grid';
 	overlays: boolean;
 	columns: Record<string, { hidden: string[]; widths: Record<string, number>; order: string[] }>; // by dataset
-	target: Record<string, { boxes: string; entities: string; class: string }>; // by dataset
+	target: Record<string, { boxes: string; masks?: string; entities: string; class: string }>; // by dataset
+	overlap: 'keep' | 'over' | 'under'; // what a new mask does where another one is: lie over it too, take its pixels, leave them
+	boxToo: boolean; // a box with each mask
+	brush: { size: number; lazy: number; friction: number }; // diameter and slack in image pixels; 0 to 0.9
+	operation: { radius: number; specks: number }; // of mask operations, in pixels
+	segmenter: string; // model, empty: the first one
 	opened: Record<string, number>; // dataset → time
 }
 
@@ -48,6 +53,11 @@ const defaults: Prefs = {
 	overlays: true,
 	columns: {},
 	target: {},
+	overlap: 'keep',
+	boxToo: false,
+	brush: { size: 40, lazy: 0, friction: 0 },
+	operation: { radius: 3, specks: 50 },
+	segmenter: '',
 	opened: {},
 };
 

@@ -81,6 +81,13 @@ function bench(make: (host: Host) => Tool, start: Shape[] = []) {
 			scene = new Scene([...scene.shapes, ...keys.map((k) => ({ ...scene.get(k)!, key: `${k}'` }))]);
 			return keys.map((k) => `${k}'`);
 		},
+		move: (keys, dx, dy) => {
+			log.push(...keys.map((k) => `${k} by ${dx},${dy}`));
+		},
+		addMask: () => null,
+		changeMask: () => {},
+		maskOf: () => null,
+		take: (tool, key) => log.push(`take ${tool} ${key}`),
 		stack: () => log.push('stack'),
 		redraw: () => {},
 		hint: () => {},

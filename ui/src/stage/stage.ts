@@ -238,7 +238,7 @@ export class Stage {
 		if (this.drawn === null || !same(this.drawn, this.camera)) for (const c of this.canvases) c.style.transform = '';
 		this.drawn = this.camera;
 		if (this.dirty.image) {
-			this.layer.draw(view, this.adjust, this.style);
+			this.layer.draw(view, this.adjust, { ...this.style, skip: tool.skip });
 			this.stats.draws = this.layer.stats.draws;
 			this.stats.uploaded = this.layer.stats.uploaded;
 		}
@@ -352,6 +352,7 @@ export class Stage {
 		on('pointercancel', end);
 		on('pointerleave', () => {
 			this.o.onPointer(null);
+			this.o.tool().leave?.();
 			this.invalidate('hud');
 		});
 		on('dblclick', (e) => this.o.tool().double?.(this.pointer(e)));

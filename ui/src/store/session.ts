@@ -1,12 +1,13 @@
-import type { Rect, Size } from '../stage/camera';
+import type { Rect } from '../stage/camera';
 import { coordsOf, viewSize } from './boxes';
 import { emptied } from './entities';
 import { History } from './history';
+import { maskOf, movedMask, ringsOf } from './masks';
 import { movedCoords } from './points';
 import { SaveQueue, type Journal, type Options, type Unsaved, type ChangeSet } from './savequeue';
 import { Schema } from './schema';
 import { Tables } from './tables';
-import { keyOf, newId, refOf, type Command, type Data, type Patch, type Place, type Ref, type Row } from './types';
+import { keyOf, newId, refOf, sameValue, type Command, type Data, type Patch, type Place, type Ref, type Row } from './types';
 
 export interface SessionOptions {
 	schema: Schema;
@@ -180,6 +181,12 @@ export class Session {
 
 	// drawn makes an annotation in a view, with an object of its own or in one that is there.
 	drawn(label: string, table: string, view: Row, data: Data, to: Target): { command: Command; key: string } {
+		const { command, keys } = this.draw(label, view, [{ table, data }], to);
+		return { command, key: keys[0] };
+	}
+
+	// draw makes the annotations of one object. source_ref is the annotator's where a part has none.
+	draw(label: string, view: Row, parts: readonly { table: string; data: Data }[], to: Target): { command: Command; keys: string[] } {
 		const refs = { item_ref: { name: 'item', id: this.item }, view_ref: { name: view.table_info.name, id: view.id } };
 		const patches: Patch[] = [];
 		let entity = to.into;
@@ -187,19 +194,13 @@ export class Session {
 			entity = this.row(to.entities, { ...to.fields, ...refs });
 			patches.push({ table: to.entities, id: entity.id, before: null, after: entity });
 		}
-		const row = this.row(table, {
-			...data,
-			...refs,
-			entity_ref: entity ? { name: entity.table_info.name, id: entity.id } : { name: '', id: '' },
-			source_ref: this.human(),
+		const entity_ref = entity ? { name: entity.table_info.name, id: entity.id } : { name: '', id: '' };
+		const keys = parts.map(({ table, data }) => {
+			const row = this.row(table, { ...data, ...refs, entity_ref, source_ref: data.source_ref ?? this.human() });
+			patches.push({ table, id: row.id, before: null, after: row });
+			return keyOf(table, row.id);
 		});
-		patches.push({ table, id: row.id, before: null, after: row });
-		return { command: { label, patches, place: { view: view.id } }, key: keyOf(table, row.id) };
-	}
-
-	addBox(view: Row, size: Size, rect: Rect, boxes: string, to: Target): { command: Command; key: string } {
-		const unit = { format: 'xywh', is_normalized: size.width > 0 };
-		return this.drawn('draw box', boxes, view, { ...unit, coords: coordsOf(unit, rect, size) }, to);
+		return { command: { label, patches, place: { view: view.id } }, keys };
 	}
 
 	// edited is a row changed by hand: a model's annotation becomes the annotator's, remembers whose it was, and counts as
@@ -210,7 +211,7 @@ export class Session {
 		if (row.table_info.group === 'annotations' && source && this.tables.get('source', source.id)?.data.kind === 'model') {
 			next.source_ref = this.human();
 			next.inference_metadata = {
-				...(row.data.inference_metadata as Data | null),
+				...(next.inference_metadata as Data | null),
 				edited_from: source.id,
 				review: 'accepted',
 				reviewed_by: this.o.annotator(),
@@ -236,6 +237,24 @@ export class Session {
 			return row && view ? [{ row, data: { coords: coordsOf(row.data, rect, viewSize(view)) } }] : [];
 		});
 		return this.change(rows, 'move box', merge);
+	}
+
+	// moveBy shifts boxes and points, and masks by whole pixels.
+	moveBy(keys: Iterable<string>, dx: number, dy: number, merge?: string): Command {
+		const rows = [...keys].flatMap((key) => {
+			const row = this.byKey(key);
+			const view = row && this.viewOf(row);
+			if (!row || !view) return [];
+			const size = viewSize(view);
+			if (maskOf(row)) return [{ row, data: movedMask(row.data, Math.round(dx), Math.round(dy), size) }];
+			const coords = movedCoords(row, size, dx, dy);
+			return coords ? [{ row, data: { coords } }] : [];
+		});
+		return this.change(
+			rows.filter(({ row, data }) => !sameValue({ ...row.data, ...data }, row.data)),
+			'move',
+			merge,
+		);
 	}
 
 	// remove deletes annotations, and the entities that nothing else belongs to.
@@ -271,19 +290,22 @@ export class Session {
 				patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });
 				twins.set(entity.id, (entity_ref = { name: twin.table_info.name, id: twin.id }));
 			}
+			const rings = ringsOf(row);
 			const data: Data = {
 				...row.data,
 				item_ref,
 				view_ref,
 				entity_ref: entity_ref ?? { name: '', id: '' },
 				source_ref: this.human(),
-				inference_metadata: {},
+				inference_metadata: rings ? { polygon: rings } : {},
 			};
+			const target = view ?? this.viewOf(row);
+			const size = target ? viewSize(target) : { width: 0, height: 0 };
 			if (shift) {
-				const target = view ?? this.viewOf(row);
-				const size = target ? viewSize(target) : { width: 0, height: 0 };
-				data.coords = movedCoords(row, size, shift, shift) ?? data.coords;
+				const coords = movedCoords(row, size, shift, shift);
+				if (coords) data.coords = coords;
 			}
+			if (row.table_info.base_schema === 'CompressedRLE') Object.assign(data, movedMask(data, shift, shift, size));
 			const twin: Row = { id: newId(), table_info: row.table_info, data };
 			patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });
 			keys.push(keyOf(twin.table_info.name, twin.id));

@@ -1,14 +1,22 @@
 // Every tool of the stage, in the order of the tool bar. The tool bar, the keymap, the palette, the help and the
 // settings are made from this list: a new tool is one file and one entry.
 import MousePointer2 from '@lucide/svelte/icons/mouse-pointer-2';
+import Brush from '@lucide/svelte/icons/brush';
+import Pentagon from '@lucide/svelte/icons/pentagon';
+import Sparkles from '@lucide/svelte/icons/sparkles';
 import Square from '@lucide/svelte/icons/square';
 import type { Component } from 'svelte';
 import type { Def } from '../../commands';
 import type { Key } from '../../i18n';
 import type { Cmd } from '../../keys.svelte';
+import { prefs, save } from '../../prefs.svelte';
 import { boxTool } from '../../stage/tools/box';
+import { brushTool, type BrushTool } from '../../stage/tools/brush';
+import { polygonTool } from '../../stage/tools/polygon';
 import { selectTool } from '../../stage/tools/select';
+import { smartTool } from '../../stage/tools/smart';
 import type { Host, Tool } from '../../stage/tools/tool';
+import { ask } from './segment';
 import type { Work } from './work.svelte';
 
 export interface ToolDef {
@@ -18,7 +26,7 @@ export interface ToolDef {
 	icon: Component<{ size?: number }>;
 	hint?: Key; // shown when it is taken in hand
 	available?(work: Work): boolean; // whether the dataset has a table for its results
-	make(host: Host, work: Work): Tool; // one for each view
+	make(host: Host, work: Work, pane: number): Tool; // one for each view
 	options?: () => Promise<{ default: Component<{ work: Work }> }>; // what is set for it, shown above the stage
 	actions?: ToolAction[]; // keys that count while it is in hand
 }
@@ -30,6 +38,13 @@ export interface ToolAction {
 	run(work: Work, tool: Tool): void;
 }
 
+const masks = (work: Work) => work.target.masks !== null;
+const sized = (by: number) => (work: Work) => {
+	const { size } = prefs.brush;
+	save({ brush: { ...prefs.brush, size: Math.min(500, Math.max(1, by > 1 ? Math.ceil(size * by) : Math.floor(size * by))) } });
+	work.stage()?.invalidate('hud');
+};
+
 export const tools: ToolDef[] = [
 	{ id: 'select', keys: 'v', title: 'tool.select', icon: MousePointer2, make: selectTool },
 	{
@@ -40,6 +55,72 @@ export const tools: ToolDef[] = [
 		hint: 'hint.box',
 		available: (work) => work.target.boxes !== null,
 		make: (host, work) => boxTool(host, { color: () => work.color() }),
+	},
+	{
+		id: 'polygon',
+		keys: 'p',
+		title: 'tool.polygon',
+		icon: Pentagon,
+		hint: 'hint.polygon',
+		available: masks,
+		make: (host, work) => polygonTool(host, { color: () => work.color() }),
+	},
+	{
+		id: 'brush',
+		keys: 'b',
+		title: 'tool.brush',
+		icon: Brush,
+		hint: 'hint.brush',
+		available: masks,
+		make: (host, work) =>
+			brushTool(host, { color: () => work.color(), fill: () => prefs.fill, settings: () => ({ ...prefs.brush, erase: work.erase }) }),
+		options: () => import('./BrushOptions.svelte'),
+		actions: [
+			{
+				id: 'brush.erase',
+				keys: 'x',
+				title: 'brush.toggle',
+				run: (work) => {
+					work.erase = !work.erase;
+					work.stage()?.invalidate('hud');
+				},
+			},
+			{ id: 'brush.smaller', keys: '[ | q', title: 'brush.smaller', run: sized(1 / 1.2) },
+			{ id: 'brush.larger', keys: '] | e', title: 'brush.larger', run: sized(1.2) },
+			{ id: 'brush.holes', keys: 'g', title: 'brush.holes', run: (_, tool) => (tool as BrushTool).fillHoles() },
+			{ id: 'brush.done', keys: 's', title: 'brush.done', run: (_, tool) => (tool as BrushTool).commit() },
+		],
+	},
+	{
+		id: 'smart',
+		keys: 'w',
+		title: 'tool.smart',
+		icon: Sparkles,
+		hint: 'hint.smart',
+		available: masks,
+		make: (host, work, pane) =>
+			smartTool(host, {
+				color: () => work.color(),
+				fill: () => prefs.fill,
+				negative: () => work.negative,
+				ask: (prompt, signal) => ask(work, pane, prompt, signal),
+				state: (at, message = '') => {
+					work.segmenting = { at, message };
+					work.hint = message === 'hint.smart.empty' ? message : at === 'idle' ? 'hint.smart.next' : null;
+				},
+			}),
+		options: () => import('./SmartOptions.svelte'),
+		actions: [
+			{
+				id: 'smart.flip',
+				keys: 'x',
+				title: 'smart.flip',
+				run: (work) => {
+					work.negative = !work.negative;
+					work.stage()?.invalidate('hud');
+				},
+			},
+		],
 	},
 ];
 

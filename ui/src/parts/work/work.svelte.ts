@@ -5,14 +5,15 @@ import { Decoder } from '../../masks/decoder';
 import type { Rect } from '../../stage/camera';
 import type { Stage } from '../../stage/stage';
 import { nothing, type Host, type Tool } from '../../stage/tools/tool';
-import { viewSize } from '../../store/boxes';
+import { coordsOf, viewSize } from '../../store/boxes';
+import { maskOf, ringsOf } from '../../store/masks';
 import { adopt, discard, leftovers, livingTabs, openJournal, TabJournal, type Database, type Leftover } from '../../store/journal';
 import type { Journal } from '../../store/savequeue';
 import { Schema } from '../../store/schema';
 import { sceneOf, type Look, type Problem } from '../../store/scene';
 import { Session, type Copied, type Target } from '../../store/session';
 import { known, type Template } from '../../store/templates';
-import { refOf, sameValue, type Place, type Row } from '../../store/types';
+import { refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
 import { plain, type Adjust } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
 import { health } from '../../health.svelte';
@@ -20,6 +21,7 @@ import { t, type Key } from '../../i18n';
 import { annotator, prefs, save } from '../../prefs.svelte';
 import { asked, toQuery } from '../explore/query';
 import { toast } from '../ui/toasts.svelte';
+import { addMask, changeMask } from './masks';
 import { toolById } from './tools';
 
 // tab names this browser tab, for the journal.
@@ -128,6 +130,9 @@ export class Work {
 	tool = $state('select'); // an id of tools.ts
 	lastTool = 'box'; // that drew, for repeating
 	drawing = $state(false); // something is half drawn
+	erase = $state(false); // the brush takes away
+	negative = $state(false); // clicks of smart segmentation say what is not meant
+	segmenting: { at: 'idle' | 'asking' | 'failed'; message: string } = $state.raw({ at: 'idle', message: '' });
 	intoSelected = $state(false);
 	hint: Key | null = $state(null);
 	pointer: { x: number; y: number } | null = $state.raw(null);
@@ -295,12 +300,14 @@ export class Work {
 		const schema = this.schema;
 		const kept = prefs.target[this.dataset];
 		const boxes = schema?.tables('annotations', 'BBox') ?? [];
+		const masks = schema?.tables('annotations', 'CompressedRLE') ?? [];
 		const entities = (schema?.tables('entities') ?? []).filter((e) => schema!.base(e) !== 'Conversation');
 		const withClass = entities.find((e) => schema!.classField(e)) ?? entities[0] ?? null;
 		return {
 			boxes: kept && boxes.includes(kept.boxes) ? kept.boxes : (boxes[0] ?? null),
+			masks: kept?.masks && masks.includes(kept.masks) ? kept.masks : (masks[0] ?? null),
 			entities: kept && entities.includes(kept.entities) ? kept.entities : withClass,
-			all: { boxes, entities },
+			all: { boxes, masks, entities },
 		};
 	});
 	classField = $derived(this.target.entities && this.schema ? this.schema.classField(this.target.entities) : null);
@@ -336,8 +343,13 @@ export class Work {
 		return this.restricted && !this.classes.includes(kept) ? (this.classes[0] ?? '') : kept || (this.classes[0] ?? '');
 	});
 
-	setTarget(part: Partial<{ boxes: string; entities: string; class: string }>): void {
-		const now = { boxes: this.target.boxes ?? '', entities: this.target.entities ?? '', class: this.sticky };
+	setTarget(part: Partial<{ boxes: string; masks: string; entities: string; class: string }>): void {
+		const now = {
+			boxes: this.target.boxes ?? '',
+			masks: this.target.masks ?? '',
+			entities: this.target.entities ?? '',
+			class: this.sticky,
+		};
 		save({ target: { ...prefs.target, [this.dataset]: { ...now, ...part } } });
 	}
 
@@ -420,7 +432,7 @@ export class Work {
 		let tools = this.tools.get(pane);
 		if (!tools) this.tools.set(pane, (tools = new Map()));
 		let tool = tools.get(this.tool);
-		if (!tool) tools.set(this.tool, (tool = toolById.get(this.tool)!.make(this.hostOf(pane), this)));
+		if (!tool) tools.set(this.tool, (tool = toolById.get(this.tool)!.make(this.hostOf(pane), this, pane)));
 		return tool;
 	}
 
@@ -465,6 +477,21 @@ export class Work {
 				if (s) s.run(s.moveBoxes(list, merge));
 			},
 			duplicate: (keys, merge) => this.duplicate(keys, 0, merge),
+			move: (keys, dx, dy, merge) => {
+				const s = this.session;
+				if (s) s.run(s.moveBy(keys, dx, dy, merge));
+			},
+			addMask: (made) => addMask(this, pane, made),
+			changeMask: (key, made, label) => changeMask(this, key, made, label),
+			maskOf: (key) => {
+				const row = this.session?.byKey(key);
+				const mask = row ? maskOf(row) : null;
+				return row && mask ? { mask, rings: ringsOf(row) } : null;
+			},
+			take: (id, key) => {
+				this.setTool(id);
+				if (key) this.toolOf(pane).edit?.(key);
+			},
 			stack: (p) => {
 				const keys = stage()
 					.scene.pick(p, 4 / stage().camera.scale)
@@ -473,28 +500,45 @@ export class Work {
 			},
 			redraw: (what) => {
 				this.drawing = this.toolOf(pane).busy;
-				stage().invalidate(...(what ? (['shapes', 'hud'] as const) : (['hud'] as const)));
+				stage().invalidate(...(what ? (['image', 'shapes', 'hud'] as const) : (['hud'] as const)));
 			},
 			hint: (key) => (this.hint = key as Key | null),
 		};
 	}
 
 	private addBox(pane: number, rect: Rect): void {
-		const s = this.session;
 		const { boxes } = this.target;
 		const p = this.panes[pane];
-		if (!s || !p) return;
+		if (!p) return;
 		if (!boxes) {
 			toast(t('box.no.table'), 'warn');
 			return;
 		}
+		const size = viewSize(this.viewOf(p));
+		const unit = { format: 'xywh', is_normalized: size.width > 0 };
+		this.add(pane, 'draw box', [{ table: boxes, data: { ...unit, coords: coordsOf(unit, rect, size) } }]);
+		this.hint = 'hint.box';
+	}
+
+	// add stores what a tool drew in a view as one new object of the sticky class, or into the selected object, selects
+	// its first part and returns that one's key. before goes ahead of it in the same step.
+	add(
+		pane: number,
+		label: string,
+		parts: { table: string; data: Data }[],
+		more: { before?: readonly Patch[]; made?: (rows: Row[]) => void } = {},
+	): string | null {
+		const s = this.session;
+		const p = this.panes[pane];
+		if (!s || !p) return null;
 		const view = this.viewOf(p);
 		const to = this.drawTarget();
-		const { command, key } = s.addBox(view, viewSize(view), rect, boxes, to);
-		s.run(command);
-		this.select([key]);
-		this.hint = 'hint.box';
-		if (prefs.ask && this.classField && !to.into) this.picking = { keys: [key] };
+		const { command, keys } = s.draw(label, view, parts, to);
+		more.made?.(command.patches.slice(-parts.length).map((patch) => patch.after!));
+		s.run({ ...command, patches: [...(more.before ?? []), ...command.patches] });
+		this.select(keys.slice(0, 1));
+		if (prefs.ask && this.classField && !to.into) this.picking = { keys };
+		return keys[0] ?? null;
 	}
 
 	// drawTarget is where a new shape goes: an object of the class that is chosen, or the one that is selected.

@@ -87,7 +87,7 @@ export function canvasLayer(canvas: HTMLCanvasElement): Layer {
 			if (!scene || style.peek) return;
 			ctx.imageSmoothingEnabled = false;
 			for (const s of scene.shapes) {
-				if (s.kind !== 'mask' || s.hidden) continue;
+				if (s.kind !== 'mask' || s.hidden || style.skip.has(s.key)) continue;
 				const active = style.selected.has(s.key) || s.key === style.hover;
 				ctx.globalAlpha = Math.max(0.02, style.fill * (active ? 0.75 : 0.45));
 				ctx.drawImage(masks.get(s.crop)!.image, s.crop.x, s.crop.y);

@@ -20,6 +20,7 @@ export interface MaskStyle {
 	hover: string | null;
 	fill: number;
 	peek: boolean;
+	skip: ReadonlySet<string>; // masks that the tool draws itself
 }
 
 // Layer draws the image and the masks of one view. There are two: WebGL2, and Canvas2D where that is missing.
@@ -231,13 +232,13 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 	}
 
 	function uploadInstances(style: MaskStyle): void {
-		const now = `${style.fill} ${style.hover} ${[...style.selected].join()}`;
+		const now = `${style.fill} ${style.hover} ${[...style.selected].join()} ${[...style.skip].join()}`;
 		if (now === uploadedStyle || !tools) return;
 		uploadedStyle = now;
 		const values = new Float32Array(instances.length * 12);
 		instances.forEach((m, i) => {
 			const active = style.selected.has(m.key) || m.key === style.hover;
-			const alpha = m.hidden ? 0 : Math.max(0.02, style.fill * (active ? 0.75 : 0.45));
+			const alpha = m.hidden || style.skip.has(m.key) ? 0 : Math.max(0.02, style.fill * (active ? 0.75 : 0.45));
 			values.set([...m.place, ...m.at, (m.color >> 16) / 255, ((m.color >> 8) & 255) / 255, (m.color & 255) / 255, alpha], i * 12);
 		});
 		gl.bindBuffer(gl.ARRAY_BUFFER, tools.data);

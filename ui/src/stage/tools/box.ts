@@ -1,6 +1,7 @@
 import { toScreen, type Point, type Rect } from '../camera';
 import { css } from '../c2d/draw';
 import { drawHandles, drawRect, handleAt, handleCursor, resize, type Handle } from './handles';
+import { snapToImage } from '../snap';
 import { clampRect, clickSlop, nothing, type Host, type Pointer, type Tool } from './tool';
 
 type State =
@@ -55,6 +56,8 @@ export function boxTool(host: Host, options: BoxOptions): Tool {
 		const { width, height } = host.image();
 		return { x: Math.min(Math.max(p.x, 0), width), y: Math.min(Math.max(p.y, 0), height) };
 	};
+	// Edges that come near those of the image go onto them.
+	const snap = <P extends Point>(p: P): P => snapToImage(p, host.image(), 6 / host.camera().scale);
 	const still = (p: Pointer, from: Pointer) => Math.hypot(p.screen.x - from.screen.x, p.screen.y - from.screen.y) < clickSlop;
 
 	return {
@@ -78,11 +81,11 @@ export function boxTool(host: Host, options: BoxOptions): Tool {
 		},
 		move(p, pressed) {
 			pointer = p;
-			if (pressed && state.at === 'press' && !still(p, state.from)) state = { at: 'drag', from: inside(state.from), to: p };
-			if (state.at === 'drag' || state.at === 'open') state = { ...state, to: p };
+			if (pressed && state.at === 'press' && !still(p, state.from)) state = { at: 'drag', from: inside(snap(state.from)), to: p };
+			if (state.at === 'drag' || state.at === 'open') state = { ...state, to: snap(p) };
 			else if (state.at === 'resize') {
 				if (state.to === null) host.redraw('shapes');
-				state = { ...state, to: p };
+				state = { ...state, to: snap(p) };
 			}
 			if (!pressed && state.at === 'idle') host.hover(null);
 			host.redraw();
@@ -90,12 +93,12 @@ export function boxTool(host: Host, options: BoxOptions): Tool {
 		up(p) {
 			switch (state.at) {
 				case 'press':
-					state = { at: 'open', from: inside(p), to: p };
+					state = { at: 'open', from: inside(snap(p)), to: p };
 					host.hint('hint.box.second');
 					break;
 				case 'drag':
 				case 'open':
-					commit(state.from, p);
+					commit(state.from, snap(p));
 					host.hint(null);
 					break;
 				case 'resize':
@@ -145,6 +148,9 @@ export function boxTool(host: Host, options: BoxOptions): Tool {
 			return true;
 		},
 		redo: () => false,
+		leave() {
+			pointer = null;
+		},
 		draw(ctx, view) {
 			const color = options.color();
 			const one = last();

@@ -1,3 +1,6 @@
+import type { Ring } from '../../masks/contour';
+import type { Bitmap, RLE } from '../../masks/rle';
+import type { Data, Ref } from '../../store/types';
 import type { Camera, Point, Rect, Size } from '../camera';
 import type { View } from '../c2d/draw';
 import type { Scene } from '../scene';
@@ -16,6 +19,15 @@ export interface BoxChange {
 	rect: Rect;
 }
 
+// MadeMask is a mask from a tool, with the rings that it was drawn by and, of a model, where it is from.
+export interface MadeMask {
+	mask: RLE;
+	crop?: Bitmap | null; // the same pixels, where they are at hand
+	rings?: Ring[] | null;
+	source?: Ref;
+	metadata?: Data;
+}
+
 // Host is what a tool sees of the workspace, and where its results go. Tools never change rows.
 export interface Host {
 	scene(): Scene;
@@ -26,6 +38,11 @@ export interface Host {
 	hover(key: string | null): void;
 	addBox(rect: Rect): void;
 	changeBoxes(changes: readonly BoxChange[], merge?: string): void; // those with one merge key become one step
+	move(keys: readonly string[], dx: number, dy: number, merge?: string): void; // boxes and masks, in image pixels
+	addMask(made: MadeMask): string | null; // the key of the new mask
+	changeMask(key: string, made: MadeMask, label: string): void; // one without pixels is deleted
+	maskOf(key: string): { mask: RLE; rings: Ring[] | null } | null; // rings: of one drawn as a polygon
+	take(tool: string, key?: string): void; // into the hand, to edit a shape
 	duplicate(keys: readonly string[], merge?: string): string[]; // keys of the copies, in the same order
 	stack(p: Pointer): void; // opens the list of all that lies under the pointer
 	redraw(what?: 'shapes'): void; // what is being edited; with 'shapes' all shapes
@@ -47,6 +64,8 @@ export interface Tool {
 	redo(): boolean;
 	draw(ctx: CanvasRenderingContext2D, view: View): void;
 	double?(p: Pointer): void; // a double click, after both clicks
+	edit?(key: string): void; // takes a shape in hand
+	leave?(): void; // the pointer is no longer over the view
 	finish?(): void; // another tool or item comes: keep what is half drawn
 	readonly right?: boolean; // takes the right button too
 }

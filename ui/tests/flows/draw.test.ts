@@ -1,0 +1,199 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { browser, golden, open, pixano, Server, shots, type Library } from '../lib';
+
+interface Row {
+	id: string;
+	updated_at: string;
+	table_info: { name: string };
+	data: Record<string, unknown>;
+}
+
+let lib: Library, server: Server, b: Browser;
+const ds = 'golden_image_detection';
+beforeAll(async () => {
+	lib = golden('image_detection');
+	server = new Server(lib.dir);
+	await server.start();
+	b = await browser();
+});
+afterAll(async () => {
+	await b?.close();
+	await server?.kill();
+	lib?.remove();
+});
+
+const saved = async (page: Page) => {
+	await page.keyboard.press('Control+s');
+	await page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
+};
+const ready = async (page: Page, item: string) => {
+	await page.waitForFunction((id) => document.querySelector('.item')?.textContent === id && document.querySelector('[data-stage]'), item);
+	await page.waitForTimeout(500);
+};
+const rows = (s: Server, dataset: string, table: string, item: string) =>
+	s.json<Row[]>(`/annotations/${dataset}/${table}?item_ids=${item}&limit=1000`).catch(() => [] as Row[]);
+
+// at gives the place on the screen of a point of the image.
+const at = (page: Page, x: number, y: number) =>
+	page.evaluate(
+		([px, py]) => {
+			const stage = (
+				globalThis as unknown as { pixanoStages: Map<number, { camera: { scale: number; x: number; y: number } }> }
+			).pixanoStages.get(0)!;
+			const r = document.querySelector('[data-stage]')!.getBoundingClientRect();
+			return { x: r.left + px * stage.camera.scale + stage.camera.x, y: r.top + py * stage.camera.scale + stage.camera.y };
+		},
+		[x, y] as const,
+	);
+async function click(page: Page, points: [number, number][], button: 'left' | 'right' = 'left'): Promise<void> {
+	for (const p of points) {
+		const { x, y } = await at(page, ...p);
+		await page.mouse.move(x, y);
+		await page.mouse.click(x, y, { button });
+	}
+}
+async function stroke(page: Page, points: [number, number][], button: 'left' | 'right' = 'left'): Promise<void> {
+	const places = await Promise.all(points.map((p) => at(page, ...p)));
+	await page.mouse.move(places[0].x, places[0].y);
+	await page.mouse.down({ button });
+	for (const p of places.slice(1)) await page.mouse.move(p.x, p.y, { steps: 6 });
+	await page.mouse.up({ button });
+}
+
+// area counts the pixels of stored counts, by the format's own rules and not by the code under test.
+function area(row: Row): number {
+	const text = row.data.counts as string;
+	const runs: number[] = [];
+	for (let i = 0; i < text.length;) {
+		let x = 0,
+			shift = 0,
+			c: number;
+		do {
+			c = text.charCodeAt(i++) - 48;
+			x |= (c & 31) << shift;
+			shift += 5;
+			if (!(c & 32) && c & 16) x |= -1 << shift;
+		} while (c & 32);
+		runs.push(runs.length > 2 ? x + runs[runs.length - 2] : x);
+	}
+	const [h, w] = row.data.size as [number, number];
+	expect(runs.reduce((a, v) => a + v, 0)).toBe(h * w);
+	return runs.reduce((a, v, i) => a + (i & 1 ? v : 0), 0);
+}
+
+interface Coco {
+	annotations: { id: string | number; area: number; segmentation: unknown; pixano_segmentation_id?: string }[];
+}
+// exported gives the annotations that an export to COCO writes.
+function exported(dir: string, ...flags: string[]): Coco['annotations'] {
+	const out = mkdtempSync(join(tmpdir(), 'pixano-ui-coco-'));
+	try {
+		const run = spawnSync(
+			pixano(),
+			['data', 'export', dir, join(out, 'coco'), '--format', 'coco', '--media', 'none', '--quiet', ...flags],
+			{
+				encoding: 'utf8',
+			},
+		);
+		if (run.status !== 0) throw new Error(run.stderr + run.stdout);
+		return readdirSync(join(out, 'coco'), { recursive: true })
+			.map(String)
+			.filter((f) => f.endsWith('.json'))
+			.flatMap((f) => (JSON.parse(readFileSync(join(out, 'coco', f), 'utf8')) as Coco).annotations ?? []);
+	} finally {
+		rmSync(out, { recursive: true, force: true });
+	}
+}
+
+test('a polygon with a hole and a painted mask: drawn, saved, found, changed by points, exported, undone after a reload', async () => {
+	const { page, errors, context } = await open(b, { annotator: 'Ana' });
+	const item = 'item_005';
+	const before = await rows(server, ds, 'masks', item);
+	const { width: w, height: h } = (await server.json<Row[]>(`/views/${ds}/image?item_ids=${item}`))[0].data as {
+		width: number;
+		height: number;
+	};
+	const mine = async () => {
+		const had = new Set(before.map((r) => r.id));
+		return (await rows(server, ds, 'masks', item)).filter((r) => !had.has(r.id));
+	};
+	await page.goto(`${server.url}/app/d/${ds}/i/${item}`);
+	await ready(page, item);
+	await page.keyboard.press('p');
+	const px = (x: number, y: number): [number, number] => [Math.round(w * x), Math.round(h * y)];
+	await click(page, [px(0.2, 0.2), px(0.8, 0.2), px(0.8, 0.8), px(0.3, 0.9)]);
+	await page.keyboard.press('Backspace');
+	await page.keyboard.press('Control+z');
+	await page.keyboard.press('Control+Shift+z');
+	await click(page, [px(0.2, 0.8)]);
+	await page.screenshot({ path: `${shots}/polygon-drawing.png` });
+	await page.keyboard.press('Enter');
+	await saved(page);
+	const whole = await mine();
+	expect(whole).toHaveLength(1);
+	expect(whole[0].data).toMatchObject({ size: [h, w], source_ref: { name: 'source', id: 'human-ana' } });
+	expect(Math.abs(area(whole[0]) - 0.36 * w * h)).toBeLessThan(0.02 * w * h);
+	await page.keyboard.down('Shift');
+	await click(page, [px(0.4, 0.4), px(0.6, 0.4), px(0.6, 0.6)]);
+	await page.screenshot({ path: `${shots}/polygon-hole.png` });
+	await page.keyboard.up('Shift');
+	await click(page, [px(0.4, 0.6)]);
+	await page.keyboard.press('Enter');
+	await saved(page);
+	const [holed] = await mine();
+	expect(Math.abs(area(whole[0]) - area(holed) - 0.04 * w * h)).toBeLessThan(0.01 * w * h);
+	expect((holed.data.inference_metadata as { polygon: number[][] }).polygon).toHaveLength(2);
+
+	// Its points are at hand: one is dragged, one is added on an edge and one is deleted.
+	await stroke(page, [px(0.2, 0.2), px(0.1, 0.1)]);
+	await saved(page);
+	const [moved] = await mine();
+	expect(area(moved)).toBeGreaterThan(area(holed));
+	await stroke(page, [px(0.8, 0.5), px(0.95, 0.5)]);
+	await saved(page);
+	expect(area((await mine())[0])).toBeGreaterThan(area(moved));
+	await page.screenshot({ path: `${shots}/polygon-points.png` });
+	await page.keyboard.press('Control+z');
+	await page.keyboard.press('Control+z');
+	await saved(page);
+	expect((await mine())[0].data.counts).toBe(holed.data.counts);
+
+	// Paint: a stroke, a part of it erased with the right button, one stroke undone and done again.
+	// Nothing stays selected: the brush makes a mask of its own.
+	for (let n = 0; n < 3; n++) await page.keyboard.press('Escape');
+	await page.keyboard.press('b');
+	await stroke(page, [px(0.1, 0.95), px(0.9, 0.95)]);
+	await stroke(page, [px(0.5, 0.9), px(0.5, 1)], 'right');
+	await page.screenshot({ path: `${shots}/brush.png` });
+	await page.keyboard.press('Control+z');
+	await page.keyboard.press('Control+y');
+	await page.keyboard.press('Enter');
+	await saved(page);
+	const both = await mine();
+	expect(both).toHaveLength(2);
+	const painted = both.find((r) => r.id !== holed.id)!;
+	expect(area(painted)).toBeGreaterThan(0.01 * w * h);
+
+	// What COCO gets has the same areas, as polygons of the reference and in the strict form.
+	const coco = new Map(exported(join(lib.dir, 'image_detection')).map((a) => [a.pixano_segmentation_id, a]));
+	for (const r of both) expect(coco.get(r.id)?.area).toBe(area(r));
+
+	// After a reload the page knows nothing of the steps; the server does.
+	await page.goto(`${server.url}/app/d/${ds}/i/${item}`);
+	await ready(page, item);
+	const last = (await server.json<{ events: { id: string }[] }>(`/history/${ds}?table=masks&id=${painted.id}`)).events[0];
+	const undone = await fetch(`${server.url}/revert/${ds}/${last.id}`, {
+		method: 'POST',
+		headers: { 'content-type': 'application/json' },
+		body: JSON.stringify({ author: 'Ana' }),
+	});
+	expect(undone.status).toBe(200);
+	expect((await mine()).map((r) => r.id)).toEqual([holed.id]);
+	expect(errors).toEqual([]);
+	await context.close();
+});
