@@ -30,7 +30,8 @@ type Maintenance struct {
 	// in any case.
 	//
 	// Versions that are older than a minute go earlier where so many are made that their lists of files take more space than
-	// the table's rows, and more than 32 MiB.
+	// the table's rows, and more than 32 MiB. Of the twenty, those go that take more than the table's rows and 256 KiB; three
+	// stay.
 	KeepFor      time.Duration
 	KeepVersions int
 
@@ -49,6 +50,8 @@ const (
 
 	keepAtLeast = time.Minute // whatever the versions take
 	keepBytes   = 32 << 20    // that the versions of a table may take if its rows do not take more
+	keepFew     = 3           // versions
+	keepFewFor  = 256 << 10   // bytes of the newest versions from which on there may be so few
 )
 
 func (m Maintenance) prune(least int) *lance.Prune {
@@ -182,6 +185,9 @@ func (s *state) tend(ctx context.Context, all bool) (*Upkeep, error) {
 		s.upkeep.mu.Unlock()
 	}
 	folded, err := s.fold(ctx, all)
+	if prune || folded.entries > 0 {
+		lance.Trim() // the lists of all versions were read, or a segment of the log
+	}
 	did.EntriesFolded, did.LogBytes = folded.entries, folded.bytes
 	if err == nil && (prune || folded.entries > 0) {
 		err = s.tendHistory(ctx, m, did)
@@ -254,13 +260,21 @@ func (s *state) tendTable(ctx context.Context, name string, all, prune bool, sum
 	if version, err := s.carrier(ctx, t, latest); err != nil {
 		return did, err
 	} else if version > 0 {
-		least = int(latest-version) + keepVersions
+		least = int(latest-version) + keepFew
 	}
-	policy := s.opts.Maintenance.prune(least)
+	stats, err := t.Info(ctx, true)
+	if err != nil {
+		return did, err
+	}
+	m := s.opts.Maintenance
+	if m.KeepVersions == 0 {
+		_, few := s.affordable(name, max(keepFewFor, stats.Bytes))
+		m.KeepVersions = min(max(few, keepFew), keepVersions)
+	}
+	policy := m.prune(least)
 	if *policy.OlderThan > keepAtLeast {
-		if stats, err := t.Info(ctx, true); err == nil {
-			*policy.OlderThan = min(*policy.OlderThan, max(keepAtLeast, s.affordable(name, max(keepBytes, stats.Bytes))))
-		}
+		age, _ := s.affordable(name, max(keepBytes, stats.Bytes))
+		*policy.OlderThan = min(*policy.OlderThan, max(keepAtLeast, age))
 	}
 	res, err := t.Optimize(ctx, lance.OptimizeOptions{Prune: policy}, nil)
 	did.VersionsRemoved, did.BytesRemoved = res.OldVersions, res.BytesRemoved
@@ -268,11 +282,13 @@ func (s *state) tendTable(ctx context.Context, name string, all, prune bool, sum
 	return did, err
 }
 
-// affordable returns the age up to which the versions of a table, without its rows, take no more than some bytes.
-func (s *state) affordable(table string, bytes int64) time.Duration {
+// affordable returns the age up to which the versions of a table, without its rows, take no more than some bytes, and how many
+// these are.
+func (s *state) affordable(table string, bytes int64) (age time.Duration, versions int) {
 	type file struct {
-		age  time.Duration
-		size int64
+		age      time.Duration
+		size     int64
+		manifest bool
 	}
 	var files []file
 	now := time.Now()
@@ -280,17 +296,20 @@ func (s *state) affordable(table string, bytes int64) time.Duration {
 		list, _ := os.ReadDir(filepath.Join(s.path, "db", table+".lance", folder))
 		for _, f := range list {
 			if st, err := f.Info(); err == nil {
-				files = append(files, file{now.Sub(st.ModTime()), st.Size()})
+				files = append(files, file{now.Sub(st.ModTime()), st.Size(), folder == "_versions"})
 			}
 		}
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.age, b.age) })
 	for _, f := range files {
 		if bytes -= f.size; bytes < 0 {
-			return f.age
+			return f.age, versions
+		}
+		if f.manifest {
+			versions++
 		}
 	}
-	return math.MaxInt64
+	return math.MaxInt64, versions
 }
 
 // compact joins the fragments of a table that have fewer rows, 0 for a million.

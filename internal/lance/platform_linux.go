@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/ebitengine/purego"
@@ -16,11 +17,25 @@ import (
 // MALLOC_ARENA_MAX in the environment stays in force.
 func boundArenas(library uintptr) {
 	const arenaMax = -8 // M_ARENA_MAX of malloc.h
+	if trim, err := symbol(library, "malloc_trim"); err == nil {
+		trimmer.Store(trim)
+	}
 	if os.Getenv("MALLOC_ARENA_MAX") != "" {
 		return
 	}
 	if mallopt, err := symbol(library, "mallopt"); err == nil { // another C library may have none
 		purego.SyscallN(mallopt, uintptr(1<<64+arenaMax), uintptr(max(2, runtime.NumCPU())))
+	}
+}
+
+// trimmer is malloc_trim of the C library; 0 if it has none.
+var trimmer atomic.Uintptr
+
+// Trim gives memory that the engine freed back to the system. The C library's allocator keeps it otherwise, in the gaps
+// between what is in use. It takes milliseconds, and is worth it after work that needed much more memory than others.
+func Trim() {
+	if trim := trimmer.Load(); trim != 0 {
+		purego.SyscallN(trim, 0)
 	}
 }
 
