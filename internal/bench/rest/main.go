@@ -1,8 +1,10 @@
 // Command rest times the REST servers of this project and of Python Pixano 0.6.12 on the same requests, each on its own
-// copy of the same library, over loopback, and prints the figures with their ratios.
+// copy of the same library, over loopback, and prints the figures with their ratios. With -peer08 the server of 0.8.0, whose
+// routes and layout are others, is asked for the same things (internal/bench/peer/peer08.py) before: an item takes four requests
+// there, pages have 50 items instead of 20, and 16 clients post 10 boxes each.
 //
-//	scripts/python-env pixano
-//	go run ./internal/bench/rest [-items 20000] [-repeat 15] [-seconds 10] [-pages 0] [-soak 0s] [-browsers 0] [-only go|0.6] [-work DIR]
+//	scripts/python-env pixano pixano08
+//	go run ./internal/bench/rest [-items 20000] [-repeat 15] [-seconds 10] [-pages 0] [-soak 0s] [-browsers 0] [-peer08] [-only go|0.6] [-work DIR]
 //
 // The servers take turns, and each is a process of its own. Where the environment is missing, its column is. With -pages
 // so many pages are asked for, and the memory before and after is shown; with -soak 16 clients that read, save, change and
@@ -60,6 +62,7 @@ type scene struct {
 type settings struct {
 	items, boxes, repeat, pages, browsers int
 	load, soak                            time.Duration
+	peer08                                bool
 	work                                  string
 }
 
@@ -73,6 +76,7 @@ func main() {
 	flag.IntVar(&s.pages, "pages", 0, "pages to ask for while memory is watched")
 	flag.DurationVar(&s.soak, "soak", 0, "how long 16 readers and writers go on together")
 	flag.IntVar(&s.browsers, "browsers", 0, "headless browsers that annotate during the soak of this project's server")
+	flag.BoolVar(&s.peer08, "peer08", false, "measure the server of Python Pixano 0.8.0 too")
 	flag.StringVar(&only, "only", "", "go or 0.6: one server alone")
 	flag.StringVar(&s.work, "work", "", "where to make the libraries (default: a temporary directory)")
 	flag.Parse()
@@ -139,12 +143,53 @@ func (s *settings) run(ctx context.Context, only string) error {
 		}
 		defer p.stop()
 	}
+	var other *peer
+	if s.peer08 {
+		var err error
+		if other, err = s.measure08(ctx); err != nil {
+			return err
+		}
+	}
 	names, err := s.measure(ctx, peers)
 	if err != nil {
 		return err
 	}
+	if other != nil {
+		peers = append(peers, other)
+	}
 	print(names, peers)
 	return nil
+}
+
+// measure08 has the script of Python Pixano 0.8.0 build its dataset and ask its server.
+func (s *settings) measure08(ctx context.Context) (*peer, error) {
+	out, err := exec.CommandContext(ctx, "scripts/python-env", "--find", "pixano08").Output()
+	if err != nil {
+		return nil, errors.New("no Python Pixano 0.8: run scripts/python-env pixano08")
+	}
+	cmd := exec.CommandContext(ctx, strings.TrimSpace(string(out)), "internal/bench/peer/peer08.py", "--work", filepath.Join(s.work, "0.8"),
+		"--items", strconv.Itoa(s.items), "--boxes", strconv.Itoa(s.boxes), "--dim", "8", "--repeat", "1", "--rest", strconv.Itoa(max(s.repeat, 1)))
+	cmd.Stderr = os.Stderr
+	if out, err = cmd.Output(); err != nil {
+		return nil, fmt.Errorf("0.8: %w", err)
+	}
+	var answer struct {
+		Seconds map[string]float64 `json:"seconds"`
+	}
+	if err := json.Unmarshal(out, &answer); err != nil {
+		return nil, fmt.Errorf("0.8: %w", err)
+	}
+	p := &peer{name: "0.8.0", figures: map[string]float64{}}
+	for name, key := range map[string]string{
+		"start to first answer": "rest_server_start", "explorer page, sorted": "rest_explorer_page_sorted", "explorer page, unsorted": "rest_explorer_page",
+		"whole item": "rest_item", "POST one box": "rest_post_box", "PUT one box": "rest_put_box", "DELETE one box": "rest_delete_box",
+	} {
+		p.figures[name] = 1000 * answer.Seconds[key]
+	}
+	p.figures["16 clients, saves: a second"] = answer.Seconds["rest16_post_box_per_s"]
+	p.figures["16 clients: errors"] = answer.Seconds["rest16_post_box_refused"]
+	p.figures["memory, MiB"] = answer.Seconds["rest_server_peak_16_mib"]
+	return p, nil
 }
 
 // build makes the library that both servers get a copy of.
@@ -559,6 +604,15 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
+// figure is a figure of a server in parts of another one; "" if there is none.
+func figure(p *peer, name, format string, of float64) string {
+	value, ok := p.figures[name]
+	if !ok || of == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, value/of)
+}
+
 func print(names []string, peers []*peer) {
 	fmt.Printf("%d processors\n", runtime.NumCPU())
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -566,14 +620,17 @@ func print(names []string, peers []*peer) {
 	for _, p := range peers {
 		fmt.Fprintf(w, "%s\t", p.name)
 	}
+	for _, p := range peers[1:] {
+		fmt.Fprintf(w, "%s / %s\t", p.name, peers[0].name)
+	}
 	fmt.Fprintln(w)
 	for _, name := range names {
 		fmt.Fprintf(w, "%s\t", name)
 		for _, p := range peers {
-			fmt.Fprintf(w, "%.1f\t", p.figures[name])
+			fmt.Fprint(w, figure(p, name, "%.1f", 1), "\t")
 		}
-		if len(peers) == 2 && peers[0].figures[name] > 0 {
-			fmt.Fprintf(w, "%.2f\t", peers[1].figures[name]/peers[0].figures[name])
+		for _, p := range peers[1:] {
+			fmt.Fprint(w, figure(p, name, "%.2f", peers[0].figures[name]), "\t")
 		}
 		fmt.Fprintln(w)
 	}
