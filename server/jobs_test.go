@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,15 +89,35 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 var wholePicture = []uint32{0, 32 * 28}
 
-// modelServer speaks a protocol of Pixano-Inference. Its one model gives the box of a prompt as the mask.
+// modelServer speaks a protocol of Pixano-Inference. One model gives the whole picture as the mask, the other one finds one box
+// of each class.
 func modelServer(t *testing.T) *httptest.Server {
 	mux := http.NewServeMux()
 	reply := func(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 	mux.HandleFunc("GET /app/settings/", func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"app_name": "test"}) })
 	mux.HandleFunc("GET /app/models/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, []any{map[string]any{"name": "sam", "task": "image_mask_generation"}})
+		reply(w, []any{map[string]any{"name": "sam", "task": "image_mask_generation"}, map[string]any{"name": "finder", "task": "image_zero_shot_detection"}})
+	})
+	mux.HandleFunc("POST /tasks/image/zero_shot_detection/", func(w http.ResponseWriter, r *http.Request) {
+		var ask struct{ Classes []string }
+		_ = json.NewDecoder(r.Body).Decode(&ask)
+		boxes, scores := [][]int{}, []float64{}
+		for i := range ask.Classes {
+			boxes, scores = append(boxes, []int{i, i, i + 4, i + 3}), append(scores, 0.9)
+		}
+		reply(w, map[string]any{"status": "SUCCESS", "timestamp": "2026-03-01T10:00:00", "processing_time": 0.25, "metadata": map[string]any{},
+			"data": map[string]any{"boxes": boxes, "scores": scores, "classes": ask.Classes}})
 	})
 	mux.HandleFunc("POST /tasks/image/mask_generation/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -169,6 +190,23 @@ func TestInference(t *testing.T) {
 	}
 	if got := string(call(t, "GET", url+"/datasets/"+images+"/colours/count", nil).body); got != "5" {
 		t.Errorf("vectors: %s", got)
+	}
+	before := string(call(t, "GET", url+"/datasets/"+images+"/bboxes/count", nil).body)
+	detect := map[string]any{"model": "finder", "views": "image", "boxes": "bboxes", "entities": "objects", "classes": []string{"cat", "dog"}, "author": "bea", "query": map[string]any{"limit": 3}}
+	detected := finished(t, url, call(t, "POST", url+"/detect/"+images, detect))
+	if result, _ := detected["result"].(map[string]any); detected["state"] != "done" || result["total"] != 3.0 || result["done"] != 3.0 || result["failed"] != 0.0 || result["rows"].(float64) < 6 {
+		t.Errorf("detect: %v", detected)
+	}
+	if after := string(call(t, "GET", url+"/datasets/"+images+"/bboxes/count", nil).body); number(t, after) != number(t, before)+6 {
+		t.Errorf("%s boxes before, %s after, want six more", before, after)
+	}
+	again := finished(t, url, call(t, "POST", url+"/detect/"+images, detect))
+	if result, _ := again["result"].(map[string]any); again["state"] != "done" || result["before"] != 3.0 || result["rows"] != 0.0 {
+		t.Errorf("detect again: %v", again)
+	}
+	detect["boxes"] = "nope"
+	if wrong := finished(t, url, call(t, "POST", url+"/detect/"+images, detect)); wrong["state"] != "failed" || wrong["error"] == "" {
+		t.Errorf("detect into a table that is not there: %v", wrong)
 	}
 	if got := call(t, "POST", url+"/segment/"+images, map[string]any{"model": "nope", "boxes": "bboxes", "masks": "masks"}); got.status != http.StatusNotFound {
 		t.Errorf("an unknown model: status %d: %s", got.status, got.body)
