@@ -117,9 +117,12 @@ func OpenTables(ctx context.Context, path string, opts *Options) (*Dataset, erro
 	return open(ctx, path, opts, true)
 }
 
-// metadataCache bounds what the engine keeps of the tables of an open dataset: without, each version that is written adds
-// its list of files until there are hundreds of megabytes.
-const metadataCache = 48 << 20
+// What the engine keeps of the tables of an open dataset, by its own count, which is about a third of what it takes: without a
+// bound, each version that is written adds its list of files until there are hundreds of megabytes.
+const (
+	metadataCache    = 12 << 20
+	metadataReadOnly = 48 << 20
+)
 
 func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dataset, error) {
 	if opts == nil {
@@ -193,8 +196,12 @@ func open(ctx context.Context, path string, opts *Options, anyLayout bool) (*Dat
 }
 
 func (s *state) connect(ctx context.Context) (*lance.Connection, error) {
+	metadata := int64(metadataCache)
+	if s.readOnly {
+		metadata = metadataReadOnly
+	}
 	return lance.Connect(ctx, filepath.Join(s.path, "db"), &lance.ConnectOptions{
-		MetadataCacheBytes: metadataCache, IndexCacheBytes: cmp.Or(s.opts.IndexCacheBytes, 4<<30),
+		MetadataCacheBytes: metadata, IndexCacheBytes: cmp.Or(s.opts.IndexCacheBytes, 4<<30),
 	})
 }
 
