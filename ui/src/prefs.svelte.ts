@@ -16,6 +16,9 @@ export interface Prefs {
 	showRight: boolean;
 	showFacets: boolean;
 	showModels: boolean;
+	tabs: boolean; // one view of an item at a time
+	linkViews: boolean; // views of one size move together
+	looks: Record<string, object>; // named adjustments of images
 	fill: number;
 	labels: boolean;
 	thumb: number;
@@ -46,6 +49,9 @@ const defaults: Prefs = {
 	showRight: true,
 	showFacets: true,
 	showModels: true,
+	tabs: false,
+	linkViews: true,
+	looks: {},
 	fill: 0.6,
 	labels: true,
 	thumb: 160,

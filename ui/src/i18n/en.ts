@@ -521,4 +521,18 @@ export const en = {
 	'views.name': 'Name for what is shown now',
 	'views.remove': 'Remove {name}',
 	'search.words': 'words in {table}',
+
+	// Views of an item, looks of images
+	'views.of': 'Views of the item',
+	'views.split': 'Side by side',
+	'views.tabs': 'One view at a time',
+	'views.link': 'Move views of one size together',
+	'adjust.low': 'Black from',
+	'adjust.high': 'White from',
+	'looks.name': 'Name for these settings',
+	'looks.remove': 'Remove {name}',
+	'looks.dark': 'Dark scene',
+	'looks.flat': 'Flat',
+	'looks.xray': 'X-ray',
+	'looks.negative': 'Negative',
 };

@@ -516,4 +516,18 @@ export const fr: Record<Key, string> = {
 	'step.hole': 'Découper un trou',
 	'step.paint': 'Peindre',
 	'step.move.any': 'Déplacer',
+
+	// Views of an item, looks of images
+	'views.of': 'Vues de l’élément',
+	'views.split': 'Côte à côte',
+	'views.tabs': 'Une vue à la fois',
+	'views.link': 'Déplacer ensemble les vues de même taille',
+	'adjust.low': 'Noir dès',
+	'adjust.high': 'Blanc dès',
+	'looks.name': 'Nom pour ces réglages',
+	'looks.remove': 'Supprimer {name}',
+	'looks.dark': 'Scène sombre',
+	'looks.flat': 'Terne',
+	'looks.xray': 'Radio',
+	'looks.negative': 'Négatif',
 };

@@ -2,7 +2,7 @@ import { untrack } from 'svelte';
 import { templates } from '../../api/templates';
 import { changes, datasets, isAbort, items, media, type Dataset, type Neighbours } from '../../api';
 import { Decoder } from '../../masks/decoder';
-import type { Rect } from '../../stage/camera';
+import type { Camera, Rect } from '../../stage/camera';
 import type { Stage } from '../../stage/stage';
 import { nothing, type Host, type Tool } from '../../stage/tools/tool';
 import { coordsOf, viewSize } from '../../store/boxes';
@@ -138,13 +138,14 @@ export class Work {
 	pointer: { x: number; y: number } | null = $state.raw(null);
 	zoom = $state(1);
 	pane = $state(0); // the view in focus
-	alone = $state(false); // only that one is shown
+	alone = $state(untrack(() => prefs.tabs)); // only that one is shown
 	frame = $state(0);
 	picking: { keys: string[] } | null = $state.raw(null); // the class picker is open for these
 	stack: { x: number; y: number; keys: string[] } | null = $state.raw(null);
 	values: string[] = $state.raw([]);
 
 	readonly stages = new Map<number, Stage>();
+	readonly cameras = new Map<string, { item: string; camera: Camera }>(); // of views that are not shown now
 	private tools = new Map<number, Map<string, Tool>>(); // by view and id
 	private load: AbortController | null = null;
 	private timers: ReturnType<typeof setInterval>[] = [];
@@ -674,6 +675,17 @@ export class Work {
 		const x = Math.min(...rects.map((r) => r.x)),
 			y = Math.min(...rects.map((r) => r.y));
 		stage.showRect({ x, y, w: Math.max(...rects.map((r) => r.x + r.w)) - x, h: Math.max(...rects.map((r) => r.y + r.h)) - y });
+	}
+
+	// follow moves the cameras of the other views of the same size as that of one.
+	follow(pane: number): void {
+		const from = this.stages.get(pane);
+		if (!from) return;
+		for (const [i, s] of this.stages) {
+			if (i === pane || s.image.width !== from.image.width || s.image.height !== from.image.height) continue;
+			const [dx, dy] = [(s.viewSize.width - from.viewSize.width) / 2, (s.viewSize.height - from.viewSize.height) / 2];
+			s.setCamera({ ...from.camera, x: from.camera.x + dx, y: from.camera.y + dy });
+		}
 	}
 
 	stage(): Stage | undefined {

@@ -17,16 +17,17 @@ export function canvasLayer(canvas: HTMLCanvasElement): Layer {
 	function look(adjust: Adjust): CanvasImageSource {
 		const of = JSON.stringify({ ...adjust, smooth: true });
 		if (adjusted?.of === of) return adjusted.image;
-		const { brightness, contrast, gamma, channel, invert } = adjust;
+		const { brightness, contrast, gamma, low, high, channel, invert } = adjust;
 		let image: CanvasImageSource = bitmap!;
-		if (brightness || contrast || gamma || channel !== 'rgb' || invert || adjust.equalize) {
+		if (brightness || contrast || gamma || low > 0 || high < 1 || channel !== 'rgb' || invert || adjust.equalize) {
 			const off = new OffscreenCanvas(bitmap!.width, bitmap!.height);
 			const c = off.getContext('2d', { willReadFrequently: true })!;
 			c.drawImage(bitmap!, 0, 0);
 			const pixels = c.getImageData(0, 0, off.width, off.height);
 			const even = adjust.equalize ? equalize(pixels.data) : null;
 			const table = new Uint8ClampedArray(256).map((_, v) => {
-				let x = (((even?.[v] ?? v) / 255) ** (2 ** (-gamma * 1.6)) - 0.5) * 2 ** (contrast * 2) + 0.5 + brightness;
+				const level = Math.min(1, Math.max(0, ((even?.[v] ?? v) / 255 - low) / Math.max(1 / 255, high - low)));
+				let x = (level ** (2 ** (-gamma * 1.6)) - 0.5) * 2 ** (contrast * 2) + 0.5 + brightness;
 				if (invert) x = 1 - x;
 				return x * 255;
 			});

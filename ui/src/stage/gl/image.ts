@@ -7,13 +7,25 @@ export interface Adjust {
 	brightness: number; // -1 to 1
 	contrast: number; // -1 to 1
 	gamma: number; // exponent's logarithm, -1 to 1
+	low: number; // 0 to 1: what becomes black
+	high: number; // 0 to 1, above low: what becomes white
 	channel: 'rgb' | 'r' | 'g' | 'b' | 'grey';
 	invert: boolean;
 	equalize: boolean;
 	smooth: boolean;
 }
 
-export const plain: Adjust = { brightness: 0, contrast: 0, gamma: 0, channel: 'rgb', invert: false, equalize: false, smooth: true };
+export const plain: Adjust = {
+	brightness: 0,
+	contrast: 0,
+	gamma: 0,
+	low: 0,
+	high: 1,
+	channel: 'rgb',
+	invert: false,
+	equalize: false,
+	smooth: true,
+};
 
 export interface MaskStyle {
 	selected: ReadonlySet<string>;
@@ -42,10 +54,10 @@ void main() { uv = corner; vec3 p = toClip * vec3(tile.xy + corner * tile.zw, 1.
 
 const imageFragment = `#version 300 es
 precision highp float;
-uniform sampler2D image; uniform sampler2D table; uniform vec4 adjust; uniform ivec2 mode; in vec2 uv; out vec4 color;
+uniform sampler2D image; uniform sampler2D table; uniform vec4 adjust; uniform vec2 levels; uniform ivec2 mode; in vec2 uv; out vec4 color;
 vec3 curve(vec3 c) {
 	if ((mode.y & 2) != 0) c = vec3(texture(table, vec2(c.r, 0.5)).r, texture(table, vec2(c.g, 0.5)).r, texture(table, vec2(c.b, 0.5)).r);
-	c = pow(max(c, vec3(0.0)), vec3(adjust.z));
+	c = pow(clamp((c - levels.x) * levels.y, 0.0, 1.0), vec3(adjust.z));
 	c = (c - 0.5) * adjust.y + 0.5 + adjust.x;
 	return (mode.y & 1) != 0 ? 1.0 - c : c;
 }
@@ -327,6 +339,7 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 			const u = (name: string) => gl.getUniformLocation(tools!.imageProgram, name);
 			gl.uniformMatrix3fv(u('toClip'), false, toClip);
 			gl.uniform4f(u('adjust'), adjust.brightness, 2 ** (adjust.contrast * 2), 2 ** (-adjust.gamma * 1.6), 0);
+			gl.uniform2f(u('levels'), adjust.low, 1 / Math.max(1 / 255, adjust.high - adjust.low));
 			gl.uniform2i(u('mode'), ['rgb', 'r', 'g', 'b', 'grey'].indexOf(adjust.channel), (adjust.invert ? 1 : 0) | (adjust.equalize ? 2 : 0));
 			gl.uniform1i(u('image'), 0);
 			gl.uniform1i(u('table'), 1);
