@@ -47,6 +47,7 @@ const (
 	tendFragments = 32 // fragments of a table from which on it joins small ones
 	tendRows      = 1024
 	pruneEvery    = time.Minute
+	trimEvery     = 10 * time.Second
 
 	keepAtLeast = time.Minute // whatever the versions take
 	keepBytes   = 32 << 20    // that the versions of a table may take if its rows do not take more
@@ -185,8 +186,14 @@ func (s *state) tend(ctx context.Context, all bool) (*Upkeep, error) {
 		s.upkeep.mu.Unlock()
 	}
 	folded, err := s.fold(ctx, all)
-	if prune || folded.entries > 0 {
-		lance.Trim() // the lists of all versions were read, or a segment of the log
+	s.upkeep.mu.Lock()
+	trim := prune || folded.entries > 0 || time.Since(s.upkeep.trimmed) > trimEvery
+	if trim {
+		s.upkeep.trimmed = time.Now()
+	}
+	s.upkeep.mu.Unlock()
+	if trim {
+		lance.Trim()
 	}
 	did.EntriesFolded, did.LogBytes = folded.entries, folded.bytes
 	if err == nil && (prune || folded.entries > 0) {
@@ -481,6 +488,7 @@ type upkeep struct {
 
 	commits int       // since the last look; belongs to the writer
 	pruned  time.Time // when old versions were last removed
+	trimmed time.Time // when memory that is free was last given back
 	sum     Upkeep    // of all looks
 	err     error     // of the last look; nil if it went well
 }
