@@ -591,19 +591,11 @@ func (b *build) finish() error {
 	if err := b.flush(); err != nil {
 		return b.stopped(err)
 	}
+	if err := b.tidy(); err != nil {
+		return err
+	}
 	for _, l := range b.order {
 		if l.t != nil {
-			if l.commits > 1 {
-				// Of a build with checkpoints there may be small files, and some of no version. Large ones are left alone: to
-				// join them takes twice the memory of the build.
-				o := lance.OptimizeOptions{Prune: &lance.Prune{KeepVersions: new(1), DeleteUnverified: true}}
-				if l.rows < int64(l.commits)*largeFile {
-					o.Compact = &lance.Compact{}
-				}
-				if _, err := l.t.Optimize(b.ctx, o, nil); err != nil {
-					return &Error{Table: l.table, Err: err}
-				}
-			}
 			continue
 		}
 		opts := &lance.CreateOptions{StorageVersion: b.opts.Options.StorageVersion}
@@ -614,6 +606,37 @@ func (b *build) finish() error {
 		l.t = t
 	}
 	return writeMeta(b.dir, b.schema, b.info)
+}
+
+// tidy joins the small files that a build with checkpoints may have, and removes those of no version. Large ones are left
+// alone: to join them takes twice the memory of the build. Between both is a checkpoint, since the versions of the last one
+// go, and the process may yet die before the dataset is published.
+func (b *build) tidy() error {
+	var untidy []*lane
+	for _, l := range b.order {
+		if l.t == nil || l.commits < 2 {
+			continue
+		}
+		untidy = append(untidy, l)
+		if l.rows < int64(l.commits)*largeFile {
+			if _, err := l.t.Optimize(b.ctx, lance.OptimizeOptions{Compact: &lance.Compact{}}, nil); err != nil {
+				return &Error{Table: l.table, Err: err}
+			}
+		}
+	}
+	if len(untidy) == 0 {
+		return nil
+	}
+	if err := b.checkpoint(); err != nil {
+		return err
+	}
+	for _, l := range untidy {
+		o := lance.OptimizeOptions{Prune: &lance.Prune{KeepVersions: new(1), DeleteUnverified: true}}
+		if _, err := l.t.Optimize(b.ctx, o, nil); err != nil {
+			return &Error{Table: l.table, Err: err}
+		}
+	}
+	return nil
 }
 
 // rowError is the error of a row, with its column where it is known.

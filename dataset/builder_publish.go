@@ -330,7 +330,7 @@ func (b *build) takeUp(ctx context.Context) error {
 		if err != nil {
 			return &Error{Table: l.table, Err: err}
 		}
-		l.rows, l.commits = done.Rows, done.Commits
+		l.rows, l.commits, l.version = done.Rows, done.Commits, done.Version
 	}
 	return nil
 }
@@ -496,6 +496,10 @@ func (b *build) publish(ctx context.Context) (*Dataset, error) {
 
 // logBuilt begins the history of a new dataset with a line for each table that has rows.
 func (b *build) logBuilt() error {
+	// A run before that died just here may have begun one.
+	if err := os.RemoveAll(filepath.Join(b.dir, filepath.FromSlash(logFolder))); err != nil {
+		return err
+	}
 	l, err := openLog(b.dir)
 	if err != nil {
 		return err

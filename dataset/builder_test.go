@@ -689,6 +689,7 @@ func TestBuildCrashed(t *testing.T) {
 		t.Skip("run by TestBuildCrash")
 	}
 	step, path, _ := strings.Cut(rest, ",")
+	step, named := strings.CutSuffix(step, " named")
 	die := func() {
 		p, err := os.FindProcess(os.Getpid())
 		if err == nil {
@@ -714,7 +715,7 @@ func TestBuildCrashed(t *testing.T) {
 		return nil
 	})
 	opts := &dataset.BuildOptions{Mode: dataset.BuildMode(mode), FlushRows: 4}
-	if step == "checkpoint" || step == "flushed" {
+	if step == "checkpoint" || step == "flushed" || named {
 		opts.Resume, opts.CheckpointRows = "mine", 20
 	}
 	_, err := dataset.Build(t.Context(), path, Shot{}, dataset.Info{}, builder, opts)
@@ -740,6 +741,7 @@ func TestBuildCrash(t *testing.T) {
 		{dataset.BuildAdd, "appended objects", both, map[string]int{"item": 15, "image": 15, "objects": 24}}, {dataset.BuildAdd, "appended bboxes", both, both},
 		{dataset.BuildAdd, "finished", both, both},
 		{dataset.BuildCreate, "flushed", nil, nil}, {dataset.BuildCreate, "checkpoint", nil, nil}, {dataset.BuildAdd, "checkpoint", old, nil},
+		{dataset.BuildCreate, "built named", nil, nil},
 	} {
 		t.Run(string(test.mode)+" "+test.step, func(t *testing.T) {
 			library := t.TempDir()
@@ -771,7 +773,7 @@ func TestBuildCrash(t *testing.T) {
 				}
 			}
 			// The next build.
-			named := test.step == "checkpoint" || test.step == "flushed"
+			named := test.step == "checkpoint" || test.step == "flushed" || strings.HasSuffix(test.step, " named")
 			opts := &dataset.BuildOptions{Mode: dataset.BuildAdd}
 			next := dataset.Builder(shots{per: 1})
 			want := test.want

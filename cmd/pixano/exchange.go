@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -552,7 +553,17 @@ func (p *progress) update(u exchange.Progress) {
 	if u.Media > 0 {
 		text += fmt.Sprintf(", %d media files", u.Media)
 	}
+	if u.Total > 0 && p.terminal {
+		text = bar(u.Items, u.Total) + " " + text
+	}
 	p.show(text, float64(u.Items), "items")
+}
+
+// bar draws how much of something is done.
+func bar(done, of int64) string {
+	const cells = 24
+	full := int(max(0, min(of, done)) * cells / of)
+	return strings.Repeat("█", full) + strings.Repeat("░", cells-full)
 }
 
 // show shows a text with the pace at which n things were done.
@@ -565,6 +576,9 @@ func (p *progress) show(text string, n float64, things string) {
 	}
 	switch {
 	case p.terminal:
+		if width, _, err := term.GetSize(int(p.w.(*os.File).Fd())); err == nil && width > 0 { // a line that wraps is not written over
+			text = string([]rune(text)[:min(width-1, utf8.RuneCountInString(text))])
+		}
 		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
 		p.drawn = true
 	case time.Since(p.shown) >= lineInterval:

@@ -74,3 +74,57 @@ func TestInferDetect(t *testing.T) {
 		t.Errorf("exit code %d, objects:\n%s", code, out.String())
 	}
 }
+
+// TestOpenAI: a server with OpenAI's interface is among the models, and computes the vectors of texts.
+func TestOpenAI(t *testing.T) {
+	t.Setenv("OPENAI_API_KEY", "secret")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			t.Errorf("authorization %q", r.Header.Get("Authorization"))
+		}
+		io.WriteString(w, `{"object":"list","data":[{"id":"embed-small","object":"model"},{"id":"talker","object":"model"}]}`)
+	})
+	mux.HandleFunc("POST /v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
+		var request struct{ Input []string }
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			t.Error(err)
+		}
+		answer := map[string]any{"object": "list", "model": "embed-small"}
+		data := []any{}
+		for i, text := range request.Input {
+			data = append(data, map[string]any{"object": "embedding", "index": i, "embedding": []float64{float64(strings.Count(text, "dog")), float64(strings.Count(text, "cat")), 0.1}})
+		}
+		answer["data"] = data
+		if err := json.NewEncoder(w).Encode(answer); err != nil {
+			t.Error(err)
+		}
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	ds := filepath.Join(t.TempDir(), "ds")
+	if err := os.CopyFS(ds, os.DirFS(filepath.Join(goldenDir, "image_detection"))); err != nil {
+		t.Fatal(err)
+	}
+	url := server.URL + "/v1"
+	for _, step := range []struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{"models", "list", "--openai-url", url}, 0, "embed-small", ""},
+		{[]string{"data", "embed", ds, "--model", "embed-small", "--openai-url", url, "--text-of", "objects.category", "--table", "words", "--quiet"}, 0, "vectors of image in words", ""},
+		{[]string{"data", "search", ds, "--table", "words", "--text", "dog", "--openai-url", url, "--limit", "1", "--json"}, 0, `"item_id": "item_`, ""},
+		{[]string{"models", "list", "--openai-url", "http://127.0.0.1:9/v1"}, 1, "", "connection refused"},
+	} {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), step.args, strings.NewReader(""), &out, &errs)
+		if code != step.code || !strings.Contains(out.String(), step.stdout) || !strings.Contains(errs.String(), step.stderr) {
+			t.Errorf("%q: exit code %d, want %d\n%s%s", step.args, code, step.code, out.String(), errs.String())
+		}
+		if strings.Contains(out.String()+errs.String(), "secret") {
+			t.Errorf("%q tells the key", step.args)
+		}
+	}
+}

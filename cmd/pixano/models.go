@@ -18,6 +18,7 @@ import (
 	"pixano/inference"
 	"pixano/inference/grabcut"
 	"pixano/inference/onnx"
+	"pixano/inference/openai"
 	"pixano/inference/pixanoserver"
 	"pixano/inference/toyclip"
 	"pixano/search"
@@ -28,17 +29,19 @@ type modelOptions struct {
 	dirs    []string
 	library string
 	servers []string
+	openai  []string
 }
 
 func (o *modelOptions) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.dirs, "models-dir", nil, "a directory of ONNX models; may be repeated")
 	flags.StringVar(&o.library, "onnxruntime", "", "the shared library of ONNX Runtime")
 	flags.StringArrayVar(&o.servers, "inference-url", nil, "a pixano-inference server; may be repeated")
+	flags.StringArrayVar(&o.openai, "openai-url", nil, "a server with OpenAI's HTTP interface; may be repeated")
 }
 
 const modelPlaces = "ONNX models are looked for in --models-dir, in the directory that MODELS_DIR or PIXANO_MODELS_DIR names, in the directory\n" +
 	"models beside the library of a dataset, and in pixano/models of the user's cache, where scripts/models puts them. The\n" +
-	"API key of inference servers is taken from PIXANO_INFERENCE_API_KEY."
+	"API key of inference servers is taken from PIXANO_INFERENCE_API_KEY, that of --openai-url from OPENAI_API_KEY."
 
 // providers returns where models run: in this process, the built-in ones, and servers. path is a dataset, or "".
 func (o *modelOptions) providers(ctx context.Context, path string) (*inference.Registry, *onnx.Provider, error) {
@@ -59,9 +62,15 @@ func (o *modelOptions) providers(ctx context.Context, path string) (*inference.R
 		}
 	}
 	r.Register(pixanoserver.Kind, pixanoserver.Connector(&pixanoserver.Options{APIKey: os.Getenv("PIXANO_INFERENCE_API_KEY")}))
-	for _, url := range o.servers {
-		if _, _, err := r.Connect(ctx, pixanoserver.Kind, url); err != nil {
-			return nil, nil, errors.Join(err, r.Close())
+	r.Register(openai.Kind, openai.Connector(&openai.Options{APIKey: os.Getenv("OPENAI_API_KEY")}))
+	for _, servers := range []struct {
+		kind string
+		urls []string
+	}{{pixanoserver.Kind, o.servers}, {openai.Kind, o.openai}} {
+		for _, url := range servers.urls {
+			if _, _, err := r.Connect(ctx, servers.kind, url); err != nil {
+				return nil, nil, errors.Join(err, r.Close())
+			}
 		}
 	}
 	return r, local, nil

@@ -24,6 +24,7 @@ import (
 	"pixano/inference"
 	"pixano/inference/grabcut"
 	"pixano/inference/onnx"
+	"pixano/inference/openai"
 	"pixano/inference/pixanoserver"
 	"pixano/inference/toyclip"
 	"pixano/server"
@@ -44,8 +45,8 @@ type serverOptions struct {
 	port                           int
 	libraryDir, mediaDir, modelDir string
 	referenceUI                    string
-	inferenceURL, exchangeDir      string
-	imageCache                     string
+	inferenceURL, openaiURL        string
+	exchangeDir, imageCache        string
 	mediaRoots, cors, hosts        []string
 	insecure, open, readOnly, logs bool
 }
@@ -74,6 +75,7 @@ func serverRunCommand() *cobra.Command {
 	flags.StringVar(&o.exchangeDir, "exchange-dir", "", "the directory of sources of imports and of exports (default: exchange in DATA_DIR)")
 	flags.StringVar(&o.imageCache, "image-cache", "", "the directory where reduced images are kept, off for none (default: in the user's cache directory)")
 	flags.StringVar(&o.inferenceURL, "pixano-inference-url", "", "connect to this server of Pixano-Inference at the start")
+	flags.StringVar(&o.openaiURL, "openai-url", "", "connect to this server with OpenAI's HTTP interface at the start; its key is in OPENAI_API_KEY")
 	flags.StringVar(&o.referenceUI, "ui", "", "serve the web interface of Pixano 0.6 in this directory at /")
 	flags.StringArrayVar(&o.cors, "cors", nil, "an origin whose pages may use the API, * for any; may be repeated")
 	flags.StringArrayVar(&o.hosts, "allow-host", nil, "a name under which the server is reached, * for any; may be repeated")
@@ -115,10 +117,14 @@ func (o *serverOptions) run(cmd *cobra.Command, dir string) error {
 func (o *serverOptions) models(ctx context.Context, opts *server.Options) (*inference.Registry, error) {
 	registry := &inference.Registry{}
 	registry.Register(pixanoserver.Kind, pixanoserver.Connector(nil))
+	registry.Register(openai.Kind, openai.Connector(&openai.Options{APIKey: os.Getenv("OPENAI_API_KEY")}))
 	local := onnx.New(&onnx.Options{Dirs: []string{opts.ModelsDir}})
 	err := errors.Join(registry.Add(grabcut.New()), registry.Add(local), registry.Add(inference.ProviderOf(toyclip.Embedder{})))
 	if err == nil && o.inferenceURL != "" {
 		_, _, err = registry.Connect(ctx, pixanoserver.Kind, o.inferenceURL)
+	}
+	if err == nil && o.openaiURL != "" {
+		_, _, err = registry.Connect(ctx, openai.Kind, o.openaiURL)
 	}
 	if err != nil {
 		return nil, errors.Join(err, registry.Close())

@@ -163,6 +163,9 @@ const flushBytes = 2 << 20
 // a commit of each table.
 const checkpointRows = 500_000
 
+// fault is called after each step of an import. Tests of crashes end the process there.
+var fault = func(step string) {}
+
 // PlanImport reads a source as [Import] does, and reports what that would do. It writes nothing.
 func PlanImport(ctx context.Context, o ImportOptions) (*Report, error) {
 	r, err := newImport(ctx, o, true)
@@ -232,12 +235,14 @@ func runImport(ctx context.Context, o ImportOptions) (*Report, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.unplace())
 	}
+	fault("published")
 	if err := ds.Close(); err != nil {
 		return nil, err
 	}
 	if err := r.placeAfter(); err != nil {
 		return nil, fmt.Errorf("the dataset is there, but not all of its media: %w", err)
 	}
+	fault("replaced")
 	return r.finish(), os.RemoveAll(r.path)
 }
 
@@ -473,7 +478,9 @@ func (r *importRun) Generate(ctx context.Context, _ *dataset.BuildContext) iter.
 			yield(nil, err)
 			return
 		}
+		fault("begun")
 		for batch, err := range r.rows(ctx) {
+			fault("read")
 			if !yield(batch, err) || err != nil {
 				return
 			}
@@ -494,7 +501,12 @@ func (r *importRun) placeBefore() error {
 	if err := r.saveState(); err != nil {
 		return err
 	}
-	return r.in.media.place()
+	fault("complete")
+	if err := r.in.media.place(); err != nil {
+		return err
+	}
+	fault("placed")
+	return nil
 }
 
 // placeAfter replaces the media of a dataset that was replaced.

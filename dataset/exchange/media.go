@@ -43,9 +43,11 @@ func finishPlacing(mediaDir, folder string) error {
 	if err := os.Rename(target, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	fault("old away")
 	if err := os.Rename(staged, target); err != nil {
 		return err
 	}
+	fault("new there")
 	return os.RemoveAll(old)
 }
 
@@ -266,7 +268,9 @@ func (m *mediaTaker) take(name string, st fs.FileInfo) (string, error) {
 	if have, err := os.Stat(to); err == nil && have.Size() == st.Size() && (os.SameFile(have, st) || !have.ModTime().Before(st.ModTime())) {
 		return url, nil // from the run before
 	}
-	return url, m.bring(name, to)
+	err := m.bring(name, to)
+	fault("brought")
+	return url, err
 }
 
 func (m *mediaTaker) makeDir(dir string) error {
@@ -423,6 +427,7 @@ func (m *mediaTaker) place() error {
 		if err := os.Rename(filepath.Join(m.stage, name), to); err != nil {
 			return err
 		}
+		fault("moved")
 		m.added = append(m.added, name)
 	}
 	return os.RemoveAll(m.stage)
