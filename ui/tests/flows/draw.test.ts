@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, golden, open, pixano, Server, shots, type Library } from '../lib';
+import { browser, demo, golden, open, pixano, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -65,8 +65,8 @@ async function stroke(page: Page, points: [number, number][], button: 'left' | '
 	await page.mouse.up({ button });
 }
 
-// area counts the pixels of stored counts, by the format's own rules and not by the code under test.
-function area(row: Row): number {
+// runsOf decodes stored counts by the format's own rules, not by the code under test.
+function runsOf(row: Row): number[] {
 	const text = row.data.counts as string;
 	const runs: number[] = [];
 	for (let i = 0; i < text.length;) {
@@ -83,8 +83,9 @@ function area(row: Row): number {
 	}
 	const [h, w] = row.data.size as [number, number];
 	expect(runs.reduce((a, v) => a + v, 0)).toBe(h * w);
-	return runs.reduce((a, v, i) => a + (i & 1 ? v : 0), 0);
+	return runs;
 }
+const area = (row: Row) => runsOf(row).reduce((a, v, i) => a + (i & 1 ? v : 0), 0);
 
 interface Coco {
 	annotations: { id: string | number; area: number; segmentation: unknown; pixano_segmentation_id?: string }[];
@@ -197,3 +198,166 @@ test('a polygon with a hole and a painted mask: drawn, saved, found, changed by 
 	expect(errors).toEqual([]);
 	await context.close();
 });
+
+test('a smart mask of the built-in segmenter, and operations on masks', async () => {
+	const own = demo();
+	const s = new Server(own.dir);
+	await s.start();
+	const { page, errors, context } = await open(b, { annotator: 'Ana' });
+	try {
+		const { datasets } = await s.json<{ datasets: { id: string; directory: string }[] }>('/library');
+		const id = datasets.find((d) => d.id.includes('streets') || d.directory.includes('streets'))!.id;
+		const info = await s.json<{ dataset_schema: { groups: Record<string, string[]>; schemas: Record<string, { base_schema: string }> } }>(
+			`/datasets/${id}`,
+		);
+		const { groups, schemas } = info.dataset_schema;
+		const masks = groups.annotations.find((t) => schemas[t].base_schema === 'CompressedRLE')!;
+		const views = groups.views[0];
+		const [{ id: item }] = await s.json<{ id: string }[]>(`/items/${id}?limit=1`);
+		const before = await rows(s, id, masks, item);
+		const mine = async () => {
+			const had = new Set(before.map((r) => r.id));
+			return (await rows(s, id, masks, item)).filter((r) => !had.has(r.id));
+		};
+		const [view] = await s.json<Row[]>(`/views/${id}/${views}?item_ids=${item}`);
+		const { width: w, height: h } = view.data as { width: number; height: number };
+		// The largest object that the demo drew tells where to click.
+		const known = before.toSorted((p, q) => area(q) - area(p))[0];
+		const [x, y] = middle(known);
+		await page.goto(`${s.url}/app/d/${id}/i/${item}`);
+		await ready(page, item);
+		await page.keyboard.press('w');
+		await page.waitForSelector('select:has(option:text("builtin-grabcut"))');
+		const box = around(known);
+		await stroke(page, [
+			[box[0] - 4, box[1] - 4],
+			[box[2] + 4, box[3] + 4],
+		]);
+		const found = async () => {
+			await page.waitForTimeout(200); // until it has been asked
+			await page.waitForSelector('[data-segmenting="idle"]', { state: 'attached', timeout: 60_000 });
+		};
+		await found();
+		await click(page, [[x, y]]);
+		await found();
+		await click(page, [[2, 2]], 'right');
+		await found();
+		await page.waitForTimeout(300);
+		await page.screenshot({ path: `${shots}/smart.png` });
+		await page.keyboard.press('Enter');
+		await saved(page);
+		let made = await mine();
+		expect(made).toHaveLength(1);
+		const source = await s.json<Row>(`/sources/${id}/${(made[0].data.source_ref as { id: string }).id}`);
+		expect(source.data).toMatchObject({ kind: 'model', name: 'builtin-grabcut' });
+		expect(made[0].data.inference_metadata).toMatchObject({ name: 'builtin-grabcut' });
+		expect(Math.abs(area(made[0]) - area(known)) / area(known)).toBeLessThan(0.25);
+
+		// Two painted masks: grown, joined, split again.
+		await page.keyboard.press('Escape');
+		await page.keyboard.press('Escape');
+		for (const part of [0.3, 0.7]) {
+			await page.keyboard.press('Escape');
+			await page.keyboard.press('b');
+			await stroke(page, [
+				[w * (part - 0.1), h * 0.95],
+				[w * (part + 0.1), h * 0.95],
+			]);
+			await page.keyboard.press('s');
+			await page.keyboard.press('v');
+			await page.keyboard.press('Escape');
+		}
+		await saved(page);
+		made = (await mine()).filter((r) => r.id !== made[0].id);
+		expect(made).toHaveLength(2);
+		const menu = page.getByRole('button', { name: 'Masks', exact: true });
+		const choose = async (...keys: Row[]) => {
+			for (const [i, r] of keys.entries()) {
+				const [mx, my] = middle(r);
+				const p = await at(page, mx, my);
+				if (i > 0) await page.keyboard.down('Shift');
+				await page.mouse.click(p.x, p.y);
+				if (i > 0) await page.keyboard.up('Shift');
+			}
+		};
+		const run = async (name: string) => {
+			await menu.click();
+			await page.getByRole('button', { name, exact: true }).click();
+			await page.keyboard.press('Escape');
+			await page.waitForTimeout(600);
+			await saved(page);
+		};
+		await choose(made[0]);
+		await menu.click();
+		await page.waitForTimeout(200);
+		await page.screenshot({ path: `${shots}/mask-menu.png` });
+		await page.keyboard.press('Escape');
+		await run('Grow');
+		const grown = (await mine()).find((r) => r.id === made[0].id)!;
+		expect(area(grown)).toBeGreaterThan(area(made[0]));
+		const other = made[1];
+		await choose(grown, other);
+		await run('Unite');
+		let now = (await mine()).filter((r) => r.id === grown.id || r.id === other.id);
+		expect(now).toHaveLength(1);
+		expect(area(now[0])).toBe(area(grown) + area(other));
+		const alike = new Set((await mine()).map((r) => r.id));
+		await run('Split parts');
+		now = (await mine()).filter((r) => r.id === now[0].id || !alike.has(r.id));
+		expect(now.map(area).sort()).toEqual([area(grown), area(other)].sort());
+		const coco = new Map(
+			exported(join(own.dir, 'library', datasets.find((d) => d.id === id)!.directory)).map((a) => [a.pixano_segmentation_id, a]),
+		);
+		for (const r of await mine()) expect(coco.get(r.id)?.area).toBe(area(r));
+		await page.keyboard.press('Escape');
+		await page.evaluate(() =>
+			localStorage.setItem('pixano.prefs', JSON.stringify({ ...JSON.parse(localStorage.getItem('pixano.prefs')!), theme: 'light' })),
+		);
+		await page.reload();
+		await ready(page, item);
+		for (const tool of ['p', 'b', 'w']) {
+			await page.keyboard.press(tool);
+			await page.waitForTimeout(300);
+			await page.screenshot({ path: `${shots}/tool-${tool}-light.png` });
+		}
+		expect(errors).toEqual([]);
+	} finally {
+		await context.close();
+		await s.kill();
+		own.remove();
+	}
+}, 180_000);
+
+// middle is a pixel inside of a mask: in the middle of its longest run.
+function middle(row: Row): [number, number] {
+	const [h] = row.data.size as [number, number];
+	let best = 0,
+		place = 0,
+		sum = 0;
+	runsOf(row).forEach((n, i) => {
+		if (i & 1 && n > best) {
+			best = n;
+			place = sum + Math.floor(n / 2);
+		}
+		sum += n;
+	});
+	return [Math.floor(place / h) + 0.5, (place % h) + 0.5];
+}
+
+// around is the rectangle that holds a mask: left, top, right, bottom.
+function around(row: Row): [number, number, number, number] {
+	const [h] = row.data.size as [number, number];
+	const box: [number, number, number, number] = [Infinity, Infinity, 0, 0];
+	let sum = 0;
+	runsOf(row).forEach((n, i) => {
+		if (i & 1)
+			for (const at of [sum, sum + n - 1]) {
+				box[0] = Math.min(box[0], Math.floor(at / h));
+				box[2] = Math.max(box[2], Math.floor(at / h) + 1);
+				box[1] = Math.min(box[1], at % h);
+				box[3] = Math.max(box[3], (at % h) + 1);
+			}
+		sum += n;
+	});
+	return box;
+}

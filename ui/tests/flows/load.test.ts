@@ -127,3 +127,67 @@ test('1,000 objects on a 4k picture: script a frame, draw calls, bytes', async (
 		await context.close();
 	}
 }, 240_000);
+
+test('a mask is painted over a 4k picture: script of a stroke event', async () => {
+	for (const gl of ['1', '0']) {
+		const { page, errors, context } = await open(b, { brush: { size: 200, lazy: 0, friction: 0 } }, { width: 1600, height: 900 });
+		await page.goto(`${server.url}/app/d/crowd/i/crowd?gl=${gl}`);
+		await page.waitForFunction(
+			() =>
+				(globalThis as unknown as { pixanoStages?: Map<number, { scene: { shapes: unknown[] } }> }).pixanoStages?.get(0)?.scene.shapes
+					.length === 1000,
+			undefined,
+			{ timeout: 60_000 },
+		);
+		await page.waitForTimeout(2000);
+		await page.keyboard.press('b');
+		await page.waitForTimeout(500);
+		const run = await page.evaluate(async () => {
+			const box = document.querySelector<HTMLElement>('[data-stage]')!;
+			const stage = (globalThis as unknown as { pixanoStages: Map<number, { stats: Stats; camera: { scale: number } }> }).pixanoStages.get(
+				0,
+			)!;
+			box.setPointerCapture = () => {};
+			const r = box.getBoundingClientRect();
+			const send = (type: string, x: number, y: number) =>
+				box.dispatchEvent(new PointerEvent(type, { clientX: r.left + x, clientY: r.top + y, button: 0, pointerId: 1, bubbles: true }));
+			const frame = () => new Promise((done) => requestAnimationFrame(done));
+			// A path over the whole picture: what lies below is painted for the first time all along.
+			const place = (i: number) => [r.width * (0.2 + 0.6 * ((i % 40) / 39)), r.height * (0.15 + 0.7 * (i / 200))] as const;
+			send('pointerdown', ...place(0));
+			const events: number[] = [],
+				frames: number[] = [];
+			for (let i = 1; i < 200; i++) {
+				const t = performance.now();
+				send('pointermove', ...place(i));
+				events.push(performance.now() - t);
+				await frame();
+				await frame();
+				frames.push(stage.stats.script);
+			}
+			let t = performance.now();
+			send('pointerup', ...place(199));
+			const up = performance.now() - t;
+			t = performance.now();
+			window.dispatchEvent(new KeyboardEvent('keydown', { key: 's', bubbles: true }));
+			const keep = performance.now() - t;
+			const sorted = (a: number[]) => a.toSorted((x, y) => x - y);
+			const total = events.map((e, i) => e + frames[i]);
+			return {
+				event: sorted(events)[100],
+				frame: sorted(frames)[100],
+				total: sorted(total)[100],
+				worst: sorted(total)[189],
+				up,
+				keep,
+				radius: 100 * stage.camera.scale,
+			};
+		});
+		await page.screenshot({ path: `${shots}/paint-4k-gl${gl}.png` });
+		console.log(
+			`gl=${gl}: a stroke event at radius 100 takes ${run.event.toFixed(1)} ms and its frame ${run.frame.toFixed(1)} ms of script, together ${run.total.toFixed(1)} (95 of 100 below ${run.worst.toFixed(1)}; limit 8); end of the stroke ${run.up.toFixed(0)} ms, keeping the mask ${run.keep.toFixed(0)} ms`,
+		);
+		expect(errors).toEqual([]);
+		await context.close();
+	}
+}, 120_000);

@@ -85,7 +85,7 @@ void main() {
 	if (ink.a <= 0.0) discard;
 	float here = inside(at);
 	if (here < 0.5) discard;
-	float d = max(step, 1.0) * 1.25;
+	float d = step * 1.5;
 	float least = min(min(inside(at + vec2(d, 0)), inside(at - vec2(d, 0))), min(inside(at + vec2(0, d)), inside(at - vec2(0, d))));
 	float alpha = least < 0.5 ? min(1.0, ink.a + 0.55) : ink.a;
 	color = vec4(ink.rgb * alpha, alpha);
