@@ -32,6 +32,8 @@ export interface Prefs {
 	operation: { radius: number; specks: number }; // of mask operations, in pixels
 	segmenter: string; // model, empty: the first one
 	opened: Record<string, number>; // dataset → time
+	template: Record<string, string>; // by dataset: of new skeletons
+	colors: Record<string, Record<string, string>>; // by dataset: class → "#rrggbb"
 }
 
 const defaults: Prefs = {
@@ -65,6 +67,8 @@ const defaults: Prefs = {
 	operation: { radius: 3, specks: 50 },
 	segmenter: '',
 	opened: {},
+	template: {},
+	colors: {},
 };
 
 const key = 'pixano.prefs';

@@ -138,3 +138,26 @@ export async function open(
 	});
 	return { page, context: c, errors };
 }
+
+// placeOf gives the place on the screen of a point of the first view's image.
+export const placeOf = (page: Page, x: number, y: number) =>
+	page.evaluate(
+		([px, py]) => {
+			const stage = (
+				globalThis as unknown as { pixanoStages: Map<number, { camera: { scale: number; x: number; y: number } }> }
+			).pixanoStages.get(0)!;
+			const r = document.querySelector('[data-stage]')!.getBoundingClientRect();
+			return { x: r.left + px * stage.camera.scale + stage.camera.x, y: r.top + py * stage.camera.scale + stage.camera.y };
+		},
+		[x, y] as const,
+	);
+
+export async function drag(page: Page, from: [number, number], to: [number, number]): Promise<void> {
+	const a = await placeOf(page, ...from),
+		z = await placeOf(page, ...to);
+	await page.mouse.move(a.x, a.y);
+	await page.mouse.down();
+	await page.mouse.move((a.x + z.x) / 2, (a.y + z.y) / 2, { steps: 3 });
+	await page.mouse.move(z.x, z.y);
+	await page.mouse.up();
+}

@@ -33,6 +33,7 @@ export class Stage {
 	image: Size = { width: 1, height: 1 };
 	scene = new Scene([]);
 	adjust: Adjust = plain;
+	moves = 0; // how often a hand moved the camera
 	stats = { script: 0, frames: 0, draws: 0, uploaded: 0, painted: 0 };
 
 	private size: Size = { width: 0, height: 0 };
@@ -122,7 +123,10 @@ export class Stage {
 
 	setCamera(camera: Camera, by: 'hand' | 'code' = 'code'): void {
 		this.camera = hold(camera, this.image, this.size);
-		if (by === 'hand') this.touched = true;
+		if (by === 'hand') {
+			this.touched = true;
+			this.moves++;
+		}
 		this.move();
 		this.o.onCamera(this.camera, by);
 	}

@@ -1,7 +1,5 @@
 import { expect, test } from 'vitest';
-import { parse } from '../parts/filters/expr';
 import { session, told } from './fake';
-import { fieldsOf, matches } from './match';
 import { movedCoords, pixelsOf, pointsOf, poseIn } from './points';
 import { problemsOf } from './problems';
 import { judge, nextOf, progress, sourcesOf, underReview, verdictOf } from './review';
@@ -41,36 +39,6 @@ test('the walk goes to the next open one, around the end', () => {
 	expect(nextOf(keys, 'a', 1, (k) => k === 'a')).toBe('a');
 	expect(nextOf(keys, 'a', 1, () => false)).toBeNull();
 	expect(nextOf([], null, 1, open)).toBeNull();
-});
-
-test('conditions over the fields of an annotation and of what it refers to', () => {
-	const s = session();
-	told(s, 'a', 'v1', 'model', { category: 'car' });
-	const f = fieldsOf(s, s.tables.get('bboxes', 'a')!);
-	const is = (text: string) => matches(parse(text), f);
-	for (const yes of [
-		"objects.category = 'car'",
-		"objects.category = 'bus' OR source.kind = 'model'",
-		"objects.category LIKE 'c%' AND image.width >= 200 AND item.split = 'train'",
-		"objects.category IN ('car', 'bus')",
-		'bboxes.coords > 0.15',
-		'tracks.name IS NULL',
-		"bboxes.id = 'a'",
-		'bboxes.is_normalized = true',
-		'image.width BETWEEN 100 AND 200',
-	])
-		expect(is(yes), yes).toBe(true);
-	for (const no of [
-		"objects.category = 'bus'",
-		"objects.category NOT IN ('car')",
-		"tracks.name = 'x'",
-		"tracks.name <> 'x'", // missing
-		'image.width < 200',
-		"(objects.category = 'car' OR image.width = 3) AND source.kind = 'human'",
-		"objects.category > 'd'",
-		"objects.category LIKE 'a_'",
-	])
-		expect(is(no), no).toBe(false);
 });
 
 test('points keep their unit and stay in the view', () => {

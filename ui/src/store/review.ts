@@ -19,8 +19,10 @@ export function judge(rows: readonly Row[], verdict: Verdict | null, by: string)
 		patches: rows
 			.filter((row) => verdictOf(row) !== verdict)
 			.map((row) => {
-				const { review: _, reviewed_by: __, ...rest } = (row.data.inference_metadata ?? {}) as Data;
-				const inference_metadata = verdict === null ? rest : { ...rest, review: verdict, reviewed_by: by };
+				const inference_metadata: Data = { ...(row.data.inference_metadata as Data | null) };
+				delete inference_metadata.review;
+				delete inference_metadata.reviewed_by;
+				if (verdict !== null) Object.assign(inference_metadata, { review: verdict, reviewed_by: by });
 				return { table: row.table_info.name, id: row.id, before: row, after: { ...row, data: { ...row.data, inference_metadata } } };
 			}),
 	};

@@ -78,6 +78,24 @@ export class Session {
 		while (this.opened.length > keptItems && this.drop(this.opened[0])) this.opened.shift();
 	}
 
+	// incoming takes rows of a table as the server has them now, after someone changed those that are asked for. What waits to be
+	// saved here stays, and is merged when it is; so does what was changed here since the question.
+	incoming(table: string, asked: ReadonlyMap<string, Row | null>, rows: readonly Row[]): void {
+		const found = new Map(rows.map((r) => [r.id, r]));
+		const fresh: Row[] = [];
+		const gone: Patch[] = [];
+		for (const [id, before] of asked) {
+			const now = this.tables.get(table, id);
+			if (now !== before || this.queue.pending(table, id)) continue;
+			const row = found.get(id);
+			if (!row) {
+				if (now) gone.push({ table, id, before: now, after: null });
+			} else if (!now || now.updated_at !== row.updated_at) fresh.push(row);
+		}
+		if (gone.length > 0) this.tables.apply({ patches: gone });
+		if (fresh.length > 0) this.tables.load(fresh);
+	}
+
 	// rowsOf returns all rows of an item in memory, the item's own first.
 	rowsOf(item: string): Row[] {
 		const own = this.tables.get('item', item);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, golden, open, repository, Server, shots, type Library } from '../lib';
+import { browser, drag, golden, open, repository, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -98,28 +98,6 @@ print(json.dumps([[r.id, list(r.coords), r.source_ref.id, ds.get_data("objects",
 	const seen = JSON.parse(read.stdout.trim().split('\n').at(-1)!) as [string, number[], string, string][];
 	expect(new Map(seen.map((s) => [s[0], s.slice(1)]))).toEqual(new Map(rows.map((r) => [r.id, [r.data.coords, 'human-ana', 'dog']])));
 });
-
-// at gives the place on the screen of a point of the image.
-const at = (page: Page, x: number, y: number) =>
-	page.evaluate(
-		([px, py]) => {
-			const stage = (
-				globalThis as unknown as { pixanoStages: Map<number, { camera: { scale: number; x: number; y: number } }> }
-			).pixanoStages.get(0)!;
-			const r = document.querySelector('[data-stage]')!.getBoundingClientRect();
-			return { x: r.left + px * stage.camera.scale + stage.camera.x, y: r.top + py * stage.camera.scale + stage.camera.y };
-		},
-		[x, y] as const,
-	);
-async function drag(page: Page, from: [number, number], to: [number, number]): Promise<void> {
-	const a = await at(page, ...from),
-		z = await at(page, ...to);
-	await page.mouse.move(a.x, a.y);
-	await page.mouse.down();
-	await page.mouse.move((a.x + z.x) / 2, (a.y + z.y) / 2, { steps: 3 });
-	await page.mouse.move(z.x, z.y);
-	await page.mouse.up();
-}
 
 for (const gl of ['1', '0'])
 	test(`draw with the mouse, move, undo after save, redo (gl=${gl})`, async () => {

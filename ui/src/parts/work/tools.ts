@@ -5,6 +5,8 @@ import Brush from '@lucide/svelte/icons/brush';
 import Pentagon from '@lucide/svelte/icons/pentagon';
 import Sparkles from '@lucide/svelte/icons/sparkles';
 import Square from '@lucide/svelte/icons/square';
+import Combine from '@lucide/svelte/icons/combine';
+import Waypoints from '@lucide/svelte/icons/waypoints';
 import type { Component } from 'svelte';
 import type { Def } from '../../commands';
 import type { Key } from '../../i18n';
@@ -121,6 +123,26 @@ export const tools: ToolDef[] = [
 				},
 			},
 		],
+	},
+	{
+		id: 'skeleton',
+		keys: 'j',
+		title: 'tool.skeleton',
+		icon: Waypoints,
+		hint: 'hint.skeleton',
+		available: (work) => work.poses.table !== null,
+		make: (host, work) => work.poses.tool(host),
+		options: () => import('./SkeletonBar.svelte'),
+	},
+	{
+		id: 'merge',
+		keys: 'm',
+		title: 'tool.merge',
+		icon: Combine,
+		hint: 'hint.merge',
+		available: (work) => work.target.all.entities.length > 0,
+		make: (host, work) => work.merging.tool(host),
+		options: () => import('./MergeBar.svelte'),
 	},
 ];
 

@@ -2,26 +2,35 @@ import { untrack } from 'svelte';
 import { templates } from '../../api/templates';
 import { changes, datasets, isAbort, items, media, type Dataset, type Neighbours } from '../../api';
 import { Decoder } from '../../masks/decoder';
-import type { Camera, Rect } from '../../stage/camera';
+import { toScreen, type Camera, type Rect } from '../../stage/camera';
 import type { Stage } from '../../stage/stage';
 import { nothing, type Host, type Tool } from '../../stage/tools/tool';
 import { coordsOf, viewSize } from '../../store/boxes';
 import { maskOf, ringsOf } from '../../store/masks';
 import { adopt, discard, leftovers, livingTabs, openJournal, TabJournal, type Database, type Leftover } from '../../store/journal';
 import type { Journal } from '../../store/savequeue';
-import { Schema } from '../../store/schema';
-import { sceneOf, type Look, type Problem } from '../../store/scene';
+import { labelOf, originOf, Schema } from '../../store/schema';
+import { confidenceOf, isHidden, sceneOf, type Look } from '../../store/scene';
+import { classColor, shapeColor, type ColorBy, type Colors } from '../../store/colors';
+import { fieldsOf, matches } from '../filters/match';
+import { underReview } from '../../store/review';
+import { problemsOf, type Problem } from '../../store/problems';
 import { Session, type Copied, type Target } from '../../store/session';
 import { known, type Template } from '../../store/templates';
-import { refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
+import { keyOf, refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
 import { plain, type Adjust } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
 import { health } from '../../health.svelte';
 import { t, type Key } from '../../i18n';
 import { annotator, prefs, save } from '../../prefs.svelte';
 import { asked, toQuery } from '../explore/query';
+import { parse } from '../filters/expr';
 import { toast } from '../ui/toasts.svelte';
 import { addMask, changeMask } from './masks';
+import { Live } from './live.svelte';
+import { Merging } from './merging.svelte';
+import { Poses } from './pose.svelte';
+import { Review } from './review.svelte';
 import { toolById } from './tools';
 
 // tab names this browser tab, for the journal.
@@ -117,7 +126,7 @@ export class Work {
 	saving = $state(0); // of the save queue
 	neighbours: Neighbours | null = $state.raw(null);
 	leftover: Leftover | null = $state.raw(null);
-	problems: Problem[] = $state.raw([]);
+	private undecoded: ReadonlyMap<string, Problem[]> = $state.raw(new Map()); // by view
 
 	selection: ReadonlySet<string> = $state.raw(nothing);
 	hover: string | null = $state(null);
@@ -125,6 +134,9 @@ export class Work {
 	locked: ReadonlySet<string> = $state.raw(nothing);
 	isolated: ReadonlySet<string> | null = $state.raw(null);
 	threshold = $state(0);
+	where = $state(''); // condition on objects; those that do not meet it are hidden
+	colorBy: ColorBy = $state('class');
+	showRejected = $state(false);
 	peek = $state(false);
 	adjust: Adjust = $state.raw(plain);
 	tool = $state('select'); // an id of tools.ts
@@ -149,6 +161,11 @@ export class Work {
 	private tools = new Map<number, Map<string, Tool>>(); // by view and id
 	private load: AbortController | null = null;
 	private timers: ReturnType<typeof setInterval>[] = [];
+	private live: Live;
+	readonly review = new Review(this);
+	readonly poses = new Poses(this);
+	readonly merging = new Merging(this);
+	panel: 'classify' | 'relink' | null = $state(null); // open over the stage
 
 	constructor(
 		readonly dataset: string,
@@ -157,6 +174,7 @@ export class Work {
 	) {
 		// eslint-disable-next-line @typescript-eslint/no-this-alias -- the page shows one work at a time
 		current = this;
+		this.live = new Live(dataset, tab);
 		session(dataset).then(
 			(o) => {
 				this.opened = o;
@@ -171,6 +189,7 @@ export class Work {
 	dispose(): void {
 		if (current === this) current = null;
 		this.load?.abort();
+		this.live.dispose();
 		for (const timer of this.timers) clearInterval(timer);
 	}
 
@@ -186,6 +205,21 @@ export class Work {
 	}
 	saved(): void {
 		this.saving++;
+	}
+
+	get others() {
+		return this.live.others;
+	}
+	get heard() {
+		return this.live.heard;
+	}
+
+	// reread takes the item as the server has it now.
+	async reread(): Promise<void> {
+		const s = this.session;
+		const item = this.item;
+		const rows = s && (await items.all(this.dataset, item));
+		if (s && rows && this.item === item) s.open(item, rows);
 	}
 
 	// show opens an item; the old one stays until the new one is there.
@@ -210,6 +244,7 @@ export class Work {
 			this.hide();
 			o.session.open(item, rows);
 			this.item = item;
+			this.live.show(o.session, item);
 			this.failed = '';
 			this.loading = false;
 			this.version++;
@@ -220,6 +255,7 @@ export class Work {
 				this.hide();
 				o.session.item = item;
 				this.item = item;
+				this.live.show(o.session, item);
 				this.loading = false;
 				this.version++;
 			} else this.fail(e);
@@ -232,6 +268,8 @@ export class Work {
 		this.isolated = null;
 		this.stack = null;
 		this.picking = null;
+		this.panel = null;
+		this.merging.clear();
 		this.frame = 0;
 		this.putDown();
 	}
@@ -383,12 +421,55 @@ export class Work {
 	viewOf = (pane: Pane): Row => (pane.base === 'SequenceFrame' ? pane.rows[Math.min(this.frame, pane.rows.length - 1)] : pane.rows[0]);
 	focused = $derived(this.panes[this.pane] ?? this.panes[0]);
 
+	colors = $derived.by((): Colors => ({ by: this.colorBy, classes: this.listed, own: prefs.colors[this.dataset] ?? {} }));
+	classColor = (name: string): number => classColor(this.colors, name);
+	colorOfRow(row: Row): number {
+		const s = this.session!;
+		const entity = s.entityOf(row);
+		return shapeColor(this.colors, {
+			label: labelOf(s.schema, entity),
+			entity: entity?.id ?? '',
+			origin: originOf(s.sourceOf(row)),
+			confidence: confidenceOf(row),
+		});
+	}
+
+	// problems are the rows that cannot be shown, and bad their keys: they are never changed.
+	problems = $derived.by((): Problem[] => {
+		const s = this.session;
+		if (!s) return [];
+		const own = this.annotations.flatMap((row) => problemsOf(s, row).slice(0, 1));
+		const known = new Set(own.map((p) => p.row));
+		return [
+			...own,
+			...[...this.undecoded.values()].flat().filter((p) => !known.has(p.row) && s.tables.get(p.row.table_info.name, p.row.id) === p.row),
+		];
+	});
+	bad = $derived.by((): ReadonlySet<string> =>
+		this.problems.length === 0 ? nothing : new Set(this.problems.map((p) => keyOf(p.row.table_info.name, p.row.id))),
+	);
+	isBad = (row: Row): boolean => this.bad.has(keyOf(row.table_info.name, row.id));
+
+	private condition = $derived(parse(this.where));
+	filtered = $derived.by((): ReadonlySet<string> | null =>
+		this.condition === null
+			? null
+			: new Set(
+					this.annotations.filter((r) => matches(this.condition, fieldsOf(this.session!, r))).map((r) => keyOf(r.table_info.name, r.id)),
+				),
+	);
+	passes = (row: Row): boolean => this.filtered === null || this.filtered.has(keyOf(row.table_info.name, row.id));
+	isShown = (row: Row): boolean => !isHidden(this.look, row);
+
 	look = $derived.by((): Look => ({
-		classes: this.listed,
+		colors: this.colors,
 		hidden: this.hidden,
 		locked: this.locked,
 		isolated: this.isolated,
 		threshold: this.threshold,
+		filtered: this.filtered,
+		rejected: this.showRejected,
+		bad: this.bad,
 		templates: this.opened?.templates ?? [],
 	}));
 
@@ -396,7 +477,19 @@ export class Work {
 		void this.version;
 		if (!this.opened) return new Scene([]);
 		const { scene, problems } = sceneOf(this.opened.session, view, this.look, this.opened.decoder);
-		if (problems.length > 0 || untrack(() => this.problems.length > 0)) queueMicrotask(() => (this.problems = problems));
+		if (problems.length > 0 || untrack(() => this.undecoded.has(view.id)))
+			queueMicrotask(() => {
+				const next = new Map(this.undecoded);
+				if (problems.length > 0) next.set(view.id, problems);
+				else next.delete(view.id);
+				if (
+					!sameValue(
+						[...next.values()].flat().map((p) => p.detail + p.row.id),
+						[...this.undecoded.values()].flat().map((p) => p.detail + p.row.id),
+					)
+				)
+					this.undecoded = next;
+			});
 		return scene;
 	}
 
@@ -452,6 +545,7 @@ export class Work {
 		const def = toolById.get(id);
 		if (!def || !(def.available?.(this) ?? true)) return;
 		this.putDown();
+		this.merging.clear();
 		this.tool = id;
 		if (id !== 'select') this.lastTool = id;
 		this.hint = def.hint ?? null;
@@ -569,7 +663,7 @@ export class Work {
 	});
 
 	// setClass names the objects of annotations.
-	setClass(keys: Iterable<string>, name: string): void {
+	setClass(keys: readonly string[] | ReadonlySet<string>, name: string): void {
 		const s = this.session;
 		if (!s) return;
 		const entities = new Map<string, Row>();
@@ -582,7 +676,12 @@ export class Work {
 			const field = s.schema.classField(row.table_info.name);
 			return field && row.data[field] !== name ? [{ row, data: { [field]: name } }] : [];
 		});
-		s.run(s.change(rows, 'set class'));
+		// In a review a corrected class is a correction of the annotation.
+		const judged =
+			this.review.on && rows.length > 0
+				? [...keys].flatMap((k) => s.byKey(k) ?? []).filter((r) => underReview(r, this.review.sources))
+				: [];
+		s.run(s.change([...rows, ...judged.map((row) => ({ row, data: {} }))], 'set class'));
 	}
 
 	remove(): void {
@@ -686,6 +785,28 @@ export class Work {
 			const [dx, dy] = [(s.viewSize.width - from.viewSize.width) / 2, (s.viewSize.height - from.viewSize.height) / 2];
 			s.setCamera({ ...from.camera, x: from.camera.x + dx, y: from.camera.y + dy });
 		}
+	}
+
+	// reveal brings a shape into view, at the zoom that there is.
+	reveal(key: string): void {
+		for (const [pane, stage] of this.stages) {
+			const i = stage.scene.shapes.findIndex((s) => s.key === key);
+			if (i < 0) continue;
+			this.pane = pane;
+			const { scale } = stage.camera;
+			const r = stage.scene.rects[i];
+			const a = toScreen(stage.camera, stage.image, { x: r.x + r.w / 2, y: r.y + r.h / 2 });
+			const { width, height } = stage.viewSize;
+			const half = { w: Math.min((r.w * scale) / 2, width / 2), h: Math.min((r.h * scale) / 2, height / 2) };
+			if (a.x - half.w < 0 || a.y - half.h < 0 || a.x + half.w > width || a.y + half.h > height)
+				stage.setCamera({ ...stage.camera, x: stage.camera.x + width / 2 - a.x, y: stage.camera.y + height / 2 - a.y }, 'hand');
+			return;
+		}
+	}
+
+	announce(key: Key): void {
+		this.hint = key;
+		toast(t(key), 'info', undefined, 2500);
 	}
 
 	stage(): Stage | undefined {
