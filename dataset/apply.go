@@ -328,8 +328,15 @@ func (a *attempt) bulk(ctx context.Context, r *request) error {
 	}
 	steps := r.steps
 	data := &stepReader{columns: columns}
+	// Rows are encoded in Go, copied, and encoded by the engine: of vectors a few megabytes at a time.
+	most := 8192
+	for _, f := range r.steps[0].class.Fields {
+		if f.Type.Dim > 0 {
+			most = min(most, max(256, bulkValues/f.Type.Dim))
+		}
+	}
 	data.next = func() (arrow.RecordBatch, error) {
-		n := min(len(steps), 8192)
+		n := min(len(steps), most)
 		if n == 0 {
 			return nil, nil
 		}

@@ -109,9 +109,10 @@ type scan struct {
 	d         *Dataset
 	op, table string
 	plan      plan
-	reader    *lance.Reader // nil if there are no rows whatever the table holds
-	late      *late         // instead of reader, for rows that are found first
-	owners    *owners       // nil without conditions on other tables
+	reader    *lance.Reader       // nil if there are no rows whatever the table holds
+	late      *late               // instead of reader, for rows that are found first
+	batches   []arrow.RecordBatch // instead of reader, for rows in memory
+	owners    *owners             // nil without conditions on other tables
 }
 
 // scan starts a read of a table's columns, nil for those of the query.
@@ -131,6 +132,9 @@ func (v *view) start(ctx context.Context, t *lance.Table, table string, q Query,
 	s := &scan{d: v.d, op: v.op, table: table, plan: plan}
 	if plan.empty {
 		return s, nil
+	}
+	if done, err := s.inMemory(ctx, v, t, q); done || err != nil {
+		return s, err
 	}
 	column, values := plan.lookup(q)
 	few := values != nil && len(values) <= lookupValues
@@ -173,6 +177,38 @@ func (v *view) start(ctx context.Context, t *lance.Table, table string, q Query,
 		return nil, plan.wrap(v.op, table, err)
 	}
 	return s, nil
+}
+
+// inMemory starts a scan of all rows of a table, or of a page of them in an order, if the table is in memory.
+func (s *scan) inMemory(ctx context.Context, v *view, t *lance.Table, q Query) (bool, error) {
+	p := s.plan.query
+	if p.Where != "" || len(q.Has) > 0 || s.plan.counted() {
+		return false, nil
+	}
+	all := len(p.OrderBy) == 0 && p.Limit == 0 && p.Offset == 0
+	page := len(p.OrderBy) > 0 && p.Limit > 0 && p.Limit <= takeRows
+	if !all && !page {
+		return false, nil
+	}
+	version, err := t.Version(ctx)
+	if err != nil {
+		return false, at(v.op, s.table, err)
+	}
+	done := false
+	err = v.pinned(ctx, t, version, func(t *lance.Table) (err error) {
+		if all {
+			s.batches, done, err = v.d.cache.whole(ctx, t, version, p.Columns)
+			return err
+		}
+		rows, ok, err := v.d.cache.ordered(ctx, t, version, s.plan.order, p.Limit)
+		if done = ok; ok {
+			rows = rows[min(p.Offset, len(rows)):]
+			rows = rows[:min(p.Limit, len(rows))]
+			s.late = &late{version: version, find: func(context.Context) ([]uint64, error) { return rows, nil }, close: func() {}}
+		}
+		return err
+	})
+	return done, wrap(v.op, s.table, err)
 }
 
 // pinned calls fn with a handle of a table that sees a version throughout, as t does now. Any read may bring a shared
@@ -275,6 +311,9 @@ func (s *scan) lookup(ctx context.Context, v *view, t *lance.Table, version uint
 func (s *scan) all(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
 	if s.late != nil {
 		return s.taken(ctx)
+	}
+	if s.batches != nil {
+		return batchSeq(s.batches)
 	}
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		if s.reader == nil {
@@ -415,7 +454,7 @@ func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBa
 	}
 }
 
-// inMemory yields batches in memory.
+// batchSeq yields batches in memory.
 func batchSeq(batches []arrow.RecordBatch) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		for _, batch := range batches {

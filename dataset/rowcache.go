@@ -37,6 +37,9 @@ type cachedTable struct {
 	top     uint64 // the fragment after the last one that was read; 0: nothing was
 	parts   []cachedPart
 	bytes   int64
+
+	orders  map[string][]uint64 // addresses of the rows by order
+	ordered uint64              // the version that these are of
 }
 
 // cachedPart is a batch with the addresses of its rows, ascending.
@@ -241,5 +244,5 @@ func (c *rowCache) drop(table *cachedTable) {
 	c.mu.Lock()
 	c.bytes -= table.bytes
 	c.mu.Unlock()
-	table.parts, table.bytes, table.top, table.version = nil, 0, 0, 0
+	table.parts, table.bytes, table.top, table.version, table.orders = nil, 0, 0, 0, nil
 }

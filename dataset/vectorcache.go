@@ -3,8 +3,6 @@ package dataset
 import (
 	"cmp"
 	"context"
-	"io"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -260,9 +258,10 @@ func (s *Searched) dim(column string) int {
 	return 0
 }
 
-// readVectors reads the rows from the fragment top on, with as many goroutines as there are processors.
+// readVectors reads the rows from the fragment top on. It asks for some thousand at a time: the engine reads ahead whatever
+// it is asked for, and would have half a table of vectors in memory beside the one that is made.
 func readVectors(ctx context.Context, s *Searched, column string, top uint64) ([]VectorRow, uint64, error) {
-	q := lance.Query{Columns: []string{"id"}, WithRowID: true, BatchRows: 1024}
+	q := lance.Query{Columns: []string{"id"}, WithRowID: true, BatchRows: 1024, Limit: 4096}
 	item := s.Item
 	if _, err := resolve(s.Columns, strings.Split(item, ".")); err != nil {
 		item = "" // a table whose rows belong to no item
@@ -273,47 +272,28 @@ func readVectors(ctx context.Context, s *Searched, column string, top uint64) ([
 	if top > 0 {
 		q.Where = "_rowid >= " + strconv.FormatUint(top<<32, 10)
 	}
-	reader, err := s.Table.Query(ctx, q)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer reader.Close()
-	var mu sync.Mutex // of rows and failed
 	var rows []VectorRow
-	var failed error
-	var wait sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wait.Go(func() {
-			for {
-				batch, err := reader.Next(ctx)
-				if err == io.EOF {
-					return
-				}
-				var part []VectorRow
-				if err == nil {
-					part, err = vectorRows(batch, item, column)
-				}
-				mu.Lock()
-				if err != nil && failed == nil {
-					failed = err
-				}
-				rows = append(rows, part...)
-				mu.Unlock()
-				if err != nil {
-					return
-				}
+	for read := q.Limit; read == q.Limit; q.Offset += read {
+		read = 0
+		for batch, err := range s.Table.Batches(ctx, q) {
+			if err != nil {
+				return nil, 0, err
 			}
-		})
+			read += int(batch.NumRows())
+			if rows, err = appendVectors(rows, batch, item, column); err != nil {
+				return nil, 0, err
+			}
+		}
 	}
-	wait.Wait()
 	for i := range rows {
 		top = max(top, rows[i].address>>32+1)
 	}
-	return rows, top, failed
+	return rows, top, nil
 }
 
-// vectorRows copies the rows of a batch out of its memory, so that a text does not hold on to vectors.
-func vectorRows(batch arrow.RecordBatch, item, column string) ([]VectorRow, error) {
+// appendVectors appends the rows of a batch. Vectors stay where they are; texts are copied, so that what a search returns
+// does not hold on to vectors.
+func appendVectors(rows []VectorRow, batch arrow.RecordBatch, item, column string) ([]VectorRow, error) {
 	ids, err := stringColumn(batch, "id")
 	if err != nil {
 		return nil, err
@@ -337,38 +317,27 @@ func vectorRows(batch arrow.RecordBatch, item, column string) ([]VectorRow, erro
 	if !ok {
 		return nil, schemaError("column %s holds %s: want float32", column, list.ListValues().DataType())
 	}
-	var text strings.Builder
+	var b strings.Builder
 	for i := range ids.Len() {
-		text.WriteString(ids.Value(i))
-		if item != "" && item != "id" {
-			text.WriteString(items.Value(i))
-		}
+		b.WriteString(ids.Value(i))
+		b.WriteString(items.Value(i))
 	}
-	texts := text.String()
+	texts := b.String()
 	cut := func(n int) string {
 		part := texts[:n]
 		texts = texts[n:]
 		return part
 	}
-	rows := make([]VectorRow, 0, list.Len())
-	values := make([]float32, 0, numbers.Len())
 	for i := range list.Len() {
-		row := VectorRow{ID: cut(len(ids.Value(i))), address: addresses[i]}
-		switch item {
-		case "":
-		case "id":
-			row.Item = row.ID
-		default:
-			row.Item = cut(len(items.Value(i)))
+		row := VectorRow{ID: cut(len(ids.Value(i))), Item: cut(len(items.Value(i))), address: addresses[i]}
+		if item == "" {
+			row.Item = ""
 		}
-		if list.IsNull(i) {
-			continue
+		if list.IsValid(i) {
+			from, to := list.ValueOffsets(i)
+			row.Vector = numbers.Float32Values()[from:to:to]
+			rows = append(rows, row)
 		}
-		from, to := list.ValueOffsets(i)
-		first := len(values)
-		values = append(values, numbers.Float32Values()[from:to]...)
-		row.Vector = values[first:len(values):len(values)]
-		rows = append(rows, row)
 	}
 	return rows, nil
 }

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -393,11 +394,18 @@ func settings(index *dataset.Index) (list []setting) {
 	p := max(index.Partitions, 1)
 	switch index.Type {
 	case dataset.IVFHNSWSQ, dataset.IVFHNSWPQ:
-		for _, ef := range []int{100, 200, 400, 800, 1600, 3200, 6400} {
-			for _, refine := range []int{0, 2, 5, 10} {
-				list = append(list, setting{nprobes: p, ef: ef, refine: refine})
+		for n := 2; ; n *= 2 {
+			for _, ef := range []int{100, 200, 400, 800, 1600, 3200, 6400} {
+				for _, refine := range []int{0, 2, 5} {
+					list = append(list, setting{nprobes: min(n, p), ef: ef, refine: refine})
+				}
+			}
+			if n >= p {
+				break
 			}
 		}
+		// Each partition is walked with so many candidates.
+		slices.SortStableFunc(list, func(a, b setting) int { return cmp.Compare(a.ef*a.nprobes, b.ef*b.nprobes) })
 	case dataset.IVFPQ:
 		for n := 8; ; n *= 2 {
 			for _, refine := range []int{4, 10, 30} {

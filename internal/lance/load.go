@@ -288,7 +288,7 @@ func open(path string) (*library, error) {
 			return nil, fmt.Errorf("it lacks a function of interface %d: %w", abiVersion, err)
 		}
 	}
-	boundArenas(address)
+	boundHeaps(address)
 	return loaded, nil
 }
 

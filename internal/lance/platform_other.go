@@ -20,7 +20,7 @@ func (a archive) unpackToMemory() (path string, done func(), err error) {
 	return "", nil, errors.ErrUnsupported
 }
 
-func boundArenas(uintptr) {}
+func boundHeaps(uintptr) {}
 
 // Trim gives memory that the engine freed back to the system, where that is of use.
 func Trim() {}

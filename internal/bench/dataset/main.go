@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -22,6 +23,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -201,16 +203,23 @@ type inputs struct {
 func (s *settings) inputs() (*inputs, error) {
 	dir := filepath.Join(s.work, "inputs")
 	read := func(name string, count int) ([]float32, error) {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
+		file, err := os.Open(filepath.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
-		if len(raw) < 4*count {
-			return nil, fmt.Errorf("%s has %d bytes, want %d", name, len(raw), 4*count)
-		}
+		defer file.Close()
+		// As the scripts of the Pythons do, without a second copy: it would count as memory of the program.
 		values := make([]float32, count)
-		for i := range values {
-			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		buffer := make([]byte, 1<<16)
+		for rest := values; len(rest) > 0; {
+			part := buffer[:min(len(buffer), 4*len(rest))]
+			if _, err := io.ReadFull(file, part); err != nil {
+				return nil, fmt.Errorf("%s: want %d bytes: %w", name, 4*count, err)
+			}
+			for i := range len(part) / 4 {
+				rest[i] = math.Float32frombits(binary.LittleEndian.Uint32(part[4*i:]))
+			}
+			rest = rest[len(part)/4:]
 		}
 		return values, nil
 	}
@@ -290,6 +299,9 @@ func (s *settings) rows(in *inputs, from, to int) *tables {
 
 // child times this side.
 func (s *settings) child(ctx context.Context) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // as the command does
+	}
 	in, err := s.inputs()
 	if err != nil {
 		return err
@@ -336,7 +348,9 @@ func (s *settings) child(ctx context.Context) error {
 			if ds, err = dataset.Open(ctx, target, nil); err != nil {
 				return err
 			}
-			return s.embed(ctx, ds, in)
+			err = s.embed(ctx, ds, in)
+			in.vectors = nil // which are in the dataset now
+			return err
 		}},
 		{"open", s.repeat, func(int) error {
 			d, err := dataset.Open(ctx, target, nil)

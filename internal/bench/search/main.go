@@ -5,6 +5,9 @@
 //	scripts/python-env lancedb040
 //	go run ./internal/bench/search [-rows 1000000] [-dim 512] [-queries 40] [-work DIR] [-keep] [-only exact,words,IVF_HNSW_SQ,IVF_PQ]
 //
+// With -keep the last index of vectors stays in the dataset, and a later run with the same DIR measures it again without
+// building it: one DIR for each kind.
+//
 // The vectors are those of the other benchmarks: 64 centres with normal values of width 1, and normal values of width 0.6
 // around them. 1,000,000 of 512 take 2.1 GB on disk, and as much again in the system's cache. A dataset that is in DIR
 // already is used as it is.
@@ -23,6 +26,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -50,6 +54,8 @@ type settings struct {
 	keep               bool
 	m, construction    int
 	partitions         int
+
+	probes, candidates, refines string
 }
 
 func main() {
@@ -63,6 +69,9 @@ func main() {
 	flag.IntVar(&s.m, "m", 0, "edges of a node of a graph (default: as the dataset chooses)")
 	flag.IntVar(&s.construction, "ef-construction", 0, "candidates looked at when a node is added to a graph (default: as the dataset chooses)")
 	flag.BoolVar(&s.keep, "keep", false, "leave the last index of vectors in the dataset, for another run")
+	flag.StringVar(&s.probes, "nprobes", "", "numbers of partitions to look into, as 4,8 (default: a few)")
+	flag.StringVar(&s.candidates, "ef", "", "numbers of candidates to keep while walking a graph (default: a few)")
+	flag.StringVar(&s.refines, "refine", "", "how many times the hits to compare exactly (default: a few)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -282,16 +291,33 @@ func (b *bench) index(ctx context.Context, kind dataset.IndexType) error {
 	memory("after building")
 	type way struct{ nprobes, ef, refine int }
 	var ways []way
+	probes, candidates, refines := []int{16, 32, 64}, []int{0}, []int{1, 4, 6, 10}
 	if kind == dataset.IVFHNSWSQ {
-		for _, ef := range []int{200, 800, 1600, 3200, 6400} {
-			for _, refine := range []int{0, 2, 5, 10} {
-				ways = append(ways, way{info.Partitions, ef, refine})
-			}
+		probes, candidates, refines = []int{2, 4, 8, 16}, []int{200, 800, 1600}, []int{0, 2, 4}
+	}
+	for i, list := range []string{b.s.probes, b.s.candidates, b.s.refines} {
+		if list == "" {
+			continue
 		}
-	} else {
-		for _, nprobes := range []int{8, 32, 64} {
-			for _, refine := range []int{1, 3, 4, 10} {
-				ways = append(ways, way{nprobes, 0, refine})
+		to := []*[]int{&probes, &candidates, &refines}[i]
+		*to = nil
+		for _, text := range strings.Split(list, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return err
+			}
+			*to = append(*to, n)
+		}
+	}
+	for _, nprobes := range probes {
+		if nprobes > info.Partitions {
+			nprobes = info.Partitions
+		}
+		for _, ef := range candidates {
+			for _, refine := range refines {
+				if w := (way{nprobes, ef, refine}); !slices.Contains(ways, w) {
+					ways = append(ways, w)
+				}
 			}
 		}
 	}
