@@ -32,7 +32,7 @@ a { color: var(--accent); }
 code, pre { font: 13px/1.5 ui-monospace, monospace; }
 code, pre { background: var(--code); border-radius: 3px; }
 code { padding: .1em .25em; }
-pre { overflow: auto; padding: .6rem .8rem; }
+pre { overflow: auto; padding: .6rem .8rem; tab-size: 4; }
 pre code { background: none; padding: 0; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top; }
