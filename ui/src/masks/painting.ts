@@ -96,13 +96,12 @@ export class Painting {
 		if (!s) return;
 		// Tiles that the brush passed over without a change are not kept.
 		for (const [n, before] of s) {
-			const now = this.read(n);
-			if (now.every((v, i) => v === before[i])) s.delete(n);
+			if (sameBytes(this.read(n), before)) s.delete(n);
 		}
 		if (s.size === 0) return;
 		this.done.push(s);
 		this.undone = [];
-		this.bytes = [...this.done].reduce((sum, t) => sum + bytesOf(t), 0);
+		this.bytes = this.done.reduce((sum, t) => sum + bytesOf(t), 0);
 		while (this.bytes > most && this.done.length > 1) this.bytes -= bytesOf(this.done.shift()!);
 	}
 
@@ -173,6 +172,11 @@ export class Painting {
 		to.push(other);
 		return { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
 	}
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+	for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+	return true;
 }
 
 const bytesOf = (tiles: Tiles) => [...tiles.values()].reduce((n, t) => n + t.length, 0);

@@ -265,6 +265,15 @@ test('brush: what Escape drops comes back with undo; another tool keeps it; eras
 	expect(b.masks.size).toBe(0);
 });
 
+test('brush: the end of a stroke counts, also without moves before it', () => {
+	const b = brush();
+	const at = (x: number): Pointer => ({ x, y: 50, screen: { x, y: 50 }, button: 0, shift: false, alt: false, ctrl: false });
+	b.tool.down(at(20));
+	b.tool.up(at(90));
+	b.tool.commit();
+	expect(toBitmap(b.masks.get('m1')!.mask)).toMatchObject({ x: 15, width: 80 });
+});
+
 test('brush: it follows with slack', () => {
 	const b = brush({ lazy: 20 });
 	b.drag([

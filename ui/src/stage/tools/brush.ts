@@ -64,7 +64,7 @@ export function brushTool(host: Host, options: BrushOptions): BrushTool {
 	}
 
 	// show brings the pixels of an area onto the tiles that are drawn. Small canvases, since one that was drawn is copied
-	// when it changes.
+	// when it changes, and in the memory of the page, since they change all the time.
 	function show(a: Area): void {
 		if (!work || typeof OffscreenCanvas === 'undefined') return;
 		const { painting, tiles, color } = work;
@@ -83,7 +83,7 @@ export function brushTool(host: Host, options: BrushOptions): BrushTool {
 				const words = new Uint32Array(pixels.data.buffer);
 				const { data } = painting.part({ x, y, width, height });
 				for (let i = 0; i < data.length; i++) if (data[i]) words[i] = ink;
-				tile.getContext('2d')!.putImageData(pixels, x - tx * shownTile, y - ty * shownTile);
+				tile.getContext('2d', { willReadFrequently: true })!.putImageData(pixels, x - tx * shownTile, y - ty * shownTile);
 			}
 	}
 
@@ -171,7 +171,9 @@ export function brushTool(host: Host, options: BrushOptions): BrushTool {
 			} else host.hover(null);
 			host.redraw();
 		},
-		up() {
+		up(p) {
+			// A busy page may hear of the last part of a stroke by its end alone.
+			if (erasing !== null && brush && work) paint(brush, follow(p));
 			endStroke();
 			brush = null;
 			host.redraw();
