@@ -1,0 +1,168 @@
+// @vitest-environment jsdom
+// Parts by themselves: what the keyboard does, and that axe finds nothing wrong.
+import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
+import axe from 'axe-core';
+import { createRawSnippet } from 'svelte';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
+
+beforeAll(() => {
+	// What jsdom lacks: colour schemes, dialogs, the base address.
+	vi.stubGlobal('matchMedia', () => ({ matches: false, addEventListener: () => {}, removeEventListener: () => {} }));
+	HTMLDialogElement.prototype.showModal = function () {
+		this.open = true;
+	};
+	HTMLDialogElement.prototype.close = function () {
+		this.open = false;
+		this.dispatchEvent(new Event('close'));
+	};
+	document.head.innerHTML = '<base href="http://localhost:3000/app/">';
+	history.replaceState(null, '', '/app/');
+});
+afterEach(cleanup);
+
+const text = (s: string) => createRawSnippet(() => ({ render: () => `<span>${s}</span>` }));
+
+async function clean(): Promise<void> {
+	const { violations } = await axe.run(document.body, { rules: { region: { enabled: false }, 'color-contrast': { enabled: false } } });
+	expect(violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html}`))).toEqual([]);
+}
+
+test('Button: an icon alone has a name, and pressed is told', async () => {
+	const { default: Button } = await import('./ui/Button.svelte');
+	const onclick = vi.fn();
+	render(Button, { children: text('i'), icon: true, label: 'Fit', keys: 'F', pressed: true, onclick });
+	const button = screen.getByRole('button', { name: 'Fit', pressed: true });
+	expect(button.title).toContain('(F)');
+	await fireEvent.click(button);
+	expect(onclick).toHaveBeenCalledOnce();
+	await clean();
+});
+
+test('Splitter: arrows move it between its ends', async () => {
+	const { default: Splitter } = await import('./ui/Splitter.svelte');
+	const onchange = vi.fn();
+	const { rerender } = render(Splitter, { value: 300, min: 200, max: 310, label: 'Panels', onchange });
+	const bar = screen.getByRole('separator', { name: 'Panels' });
+	expect(bar.getAttribute('aria-valuenow')).toBe('300');
+	await fireEvent.keyDown(bar, { key: 'ArrowRight' });
+	expect(onchange).toHaveBeenLastCalledWith(310);
+	await rerender({ reverse: true });
+	await fireEvent.keyDown(bar, { key: 'ArrowRight' });
+	expect(onchange).toHaveBeenLastCalledWith(284);
+	await clean();
+});
+
+test('Dialog: it is named, and its button closes it', async () => {
+	const { default: Dialog } = await import('./ui/Dialog.svelte');
+	const onclose = vi.fn();
+	render(Dialog, { open: true, title: 'Delete 3 items?', children: text('All of them go.'), onclose });
+	expect(screen.getByRole('dialog', { name: 'Delete 3 items?' })).toBeTruthy();
+	await clean();
+	await fireEvent.click(screen.getByRole('button', { name: 'Close' }));
+	expect(onclose).toHaveBeenCalled();
+	expect(screen.queryByRole('dialog')).toBeNull();
+});
+
+test('Toasts: told politely, with an action and a way to dismiss', async () => {
+	const { default: Toasts } = await import('./ui/Toasts.svelte');
+	const { toast } = await import('./ui/toasts.svelte');
+	render(Toasts);
+	const run = vi.fn();
+	toast('3 items changed', 'info', { label: 'Undo', run }, 0);
+	await fireEvent.click(await screen.findByRole('button', { name: 'Undo' }));
+	expect(run).toHaveBeenCalledOnce();
+	expect(screen.queryByText('3 items changed')).toBeNull();
+	toast('Not saved', 'error', undefined, 0);
+	await screen.findByText('Not saved');
+	await clean();
+	await fireEvent.click(screen.getByRole('button', { name: 'Close' }));
+	expect(screen.queryByText('Not saved')).toBeNull();
+});
+
+test('Bars: each bar is a link that says its numbers, and stays in the page', async () => {
+	const { default: Bars } = await import('./charts/Bars.svelte');
+	render(Bars, {
+		label: 'category',
+		names: ['train', 'val'],
+		colors: ['#111111', '#222222'],
+		bars: [
+			{ label: 'car', parts: [3, 1], href: '/app/d/streets?where=x' },
+			{ label: 'others', parts: [2], dim: true },
+		],
+	});
+	const link = screen.getByRole('link', { name: 'car: 4 (train 3, val 1)' });
+	const widths = [...link.querySelectorAll('rect')].map((r) => Number(r.getAttribute('width')));
+	expect(widths).toEqual([75, 25]);
+	await clean();
+	await fireEvent.click(link);
+	expect(location.pathname + location.search).toBe('/app/d/streets?where=x');
+});
+
+test('Histogram: columns that hold something are links; none of them is too low to be seen', async () => {
+	const { default: Histogram } = await import('./charts/Histogram.svelte');
+	render(Histogram, {
+		label: 'confidence',
+		names: ['all'],
+		colors: ['#111111'],
+		bars: [
+			{ label: '0 to 0.5', parts: [1], href: '/app/a' },
+			{ label: '0.5 to 0.9', parts: [0], href: '/app/b' },
+			{ label: '0.9 to 1', parts: [1000], href: '/app/c' },
+		],
+	});
+	expect(screen.getAllByRole('link').map((a) => a.getAttribute('aria-label'))).toEqual(['0 to 0.5: 1', '0.9 to 1: 1,000']);
+	expect(Number(screen.getAllByRole('link')[0].querySelectorAll('rect')[1].getAttribute('height'))).toBeGreaterThanOrEqual(1.5);
+	await clean();
+});
+
+test('Builder: conditions are made and edited from fields alone', async () => {
+	const { default: Builder } = await import('./filters/Builder.svelte');
+	const { Schema } = await import('../store/schema');
+	const schema = new Schema({
+		id: 'd',
+		info: { id: 'd', name: 'd', description: '', workspace: 'image', num_items: 1 },
+		dataset_schema: {
+			relations: {},
+			schemas: {
+				item: {
+					schema: 'Item',
+					base_schema: 'Item',
+					fields: { split: { type: 'str', collection: false }, score: { type: 'float', collection: false } },
+				},
+			},
+			groups: { item: ['item'], views: [], entities: [], annotations: [], embeddings: [], source: [] },
+		},
+		feature_values: {},
+	});
+	const change = vi.fn();
+	render(Builder, { schema, where: "split = 'val' AND score > 0.5", change });
+	await clean();
+	const values = screen.getAllByLabelText('Value') as HTMLInputElement[];
+	expect(values.map((v) => v.value)).toEqual(['val', '0.5']);
+	await fireEvent.change(values[1], { target: { value: '0.75' } });
+	expect(change).toHaveBeenLastCalledWith("split = 'val' AND score > 0.75");
+	await fireEvent.click(screen.getAllByRole('button', { name: 'Remove this condition' })[0]);
+	expect(change).toHaveBeenLastCalledWith('score > 0.5');
+});
+
+test('Sketch and template editor: wrong templates cannot be saved', async () => {
+	const { default: TemplateEditor } = await import('./schema/TemplateEditor.svelte');
+	const store = vi.fn(async () => {});
+	render(TemplateEditor, {
+		template: { id: '', points: [{ name: 'wrist', x: 0.5, y: 0.5 }], edges: [] },
+		taken: ['person'],
+		own: false,
+		store,
+		remove: async () => {},
+		close: () => {},
+	});
+	const save = screen.getByRole('button', { name: 'Save' }) as HTMLButtonElement;
+	expect(save.disabled).toBe(true);
+	await fireEvent.input(screen.getByLabelText('Name, as rows refer to it'), { target: { value: 'person' } });
+	expect(screen.getByRole('alert').textContent).toContain('person');
+	await fireEvent.input(screen.getByLabelText('Name, as rows refer to it'), { target: { value: 'hand' } });
+	expect(save.disabled).toBe(false);
+	await clean();
+	await fireEvent.click(save);
+	expect(store).toHaveBeenCalledWith({ id: 'hand', points: [{ name: 'wrist', x: 0.5, y: 0.5 }], edges: [] });
+});
