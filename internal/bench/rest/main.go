@@ -234,7 +234,7 @@ func (s *settings) build(ctx context.Context, dir string) error {
 		return err
 	}
 	if s.browsers > 0 {
-		err = writePictures(filepath.Join(dir, "media", "missing"), 20*s.browsers)
+		err = writePictures(filepath.Join(dir, "media", "missing"), 20*s.browsers+20) // and what is fetched ahead
 	}
 	return errors.Join(err, ds.Close())
 }
