@@ -380,7 +380,7 @@ export const en = {
 	'why.same': 'already the same object',
 	'why.alone': 'it already has an object of its own',
 	'why.table': 'objects of another table',
-	'why.view': 'has one of this kind in this view already',
+	'why.view': 'has one already in this view',
 	'why.locked': 'locked',
 	'why.none': 'belongs to no object',
 	'relink.title': 'Move to an object',

@@ -204,6 +204,8 @@ test('two windows edit one row: different fields are merged, the same field is s
 	const one = await open(b, { annotator: 'Ana' });
 	const two = await open(b, { annotator: 'Ben' });
 	const item = 'item_009';
+	// Neither hears of the other's changes, as when both are made at once.
+	for (const { page } of [one, two]) await page.route('**/events/**', (route) => route.abort());
 	const target = (await server.json<Row[]>(`/entities/${ds}/objects?item_ids=${item}`))[0];
 	const box = (await boxes(item)).find((r) => (r.data.entity_ref as { id: string }).id === target.id)!;
 	const go = async (p: Page) => {

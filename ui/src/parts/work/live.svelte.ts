@@ -2,6 +2,7 @@ import { items } from '../../api';
 import { live, type Changed, type Client } from '../../api/history';
 import { annotator } from '../../prefs.svelte';
 import type { Session } from '../../store/session';
+import { refOf, type Row } from '../../store/types';
 
 const beat = 20_000; // ms between signs of life; the server forgets a client after 45 s
 
@@ -93,7 +94,10 @@ export class Live {
 		for (const [table, ids] of tables) {
 			const group = s.schema.group(table);
 			if (group === 'embeddings' || (table !== 'source' && s.schema.base(table) === '')) continue;
-			const had = new Map(ids.map((id) => [id, s.tables.get(table, id)]));
+			// Rows in memory of other items are read when those are opened.
+			const own = (r: Row | null) => r === null || group === 'source' || (group === 'item' ? r.id : refOf(r, 'item_ref')?.id) === item;
+			const had = new Map(ids.map((id) => [id, s.tables.get(table, id)] as const).filter(([, r]) => own(r)));
+			if (had.size === 0) continue;
 			const quoted = item.replaceAll("'", "''");
 			const where = group === 'source' ? undefined : group === 'item' ? `id = '${quoted}'` : `item_ref.id = '${quoted}'`;
 			const rows = await items.rows(this.dataset, table, { ids, where, limit: ids.length });

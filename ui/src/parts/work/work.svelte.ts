@@ -272,6 +272,8 @@ export class Work {
 		this.merging.clear();
 		this.frame = 0;
 		this.putDown();
+		// A crosshair that keys moved belongs to the item before.
+		for (const tools of this.tools.values()) for (const tool of tools.values()) tool.cancel();
 	}
 
 	private fail(e: unknown): void {
