@@ -3,6 +3,7 @@ package dataset
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -101,6 +102,7 @@ func (s *Searched) having(ctx context.Context, o *owners, items int64) error {
 		s.Empty = true
 		return nil
 	}
+	slices.Sort(few) // so that a plan reads the same each time
 	in, err := bindFilter(s.Item+" IN ?", []any{few}, s.Columns)
 	if err != nil {
 		return queryError(fmt.Errorf("has: %w", err))

@@ -34,7 +34,7 @@ func ExampleSearcher_Explain() {
 	}
 	// Output:
 	// vectors: l2 of 36 rows, exact: every vector is compared
-	//   before: rows where `item_ref`.`id` IN ('item_023', 'item_011', 'item_006', 'item_018')
+	//   before: rows where `item_ref`.`id` IN ('item_006', 'item_011', 'item_018', 'item_023')
 	// one hit an item, at its best row
 }
 
