@@ -51,8 +51,18 @@ type page struct {
 		PageSize    int   `json:"page_size"`
 		TotalSize   int64 `json:"total_size"`
 	} `json:"pagination"`
-	SemanticSearch []string        `json:"semantic_search"`
-	ItemIDs        json.RawMessage `json:"item_ids,omitzero"` // all of the result; nil: they were not asked for
+	SemanticSearch []string `json:"semantic_search"`
+
+	itemIDs []byte // "item_ids", all of the result as JSON; nil: they were not asked for
+}
+
+// json is a page's JSON. The ids are put in as they are: the encoder would read all of them again.
+func (p *page) json() ([]byte, error) {
+	b, err := marshal(p)
+	if err != nil || p.itemIDs == nil {
+		return b, err
+	}
+	return slices.Concat(b[:len(b)-1], []byte(`,"item_ids":`), p.itemIDs, []byte{'}'}), nil
 }
 
 func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
@@ -94,12 +104,16 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
 		return noRows(r, schema.ItemTable)
 	}
 	if wanted, _ := q.text("item_ids"); wanted != "false" {
-		out.ItemIDs = all.json
+		out.itemIDs = all.json
 	}
 	if err := s.fillPage(r, ds, &out, ids, distances); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, out)
+	body, err := out.json()
+	if err != nil {
+		return err
+	}
+	writeBody(w, http.StatusOK, "application/json", body)
 	return nil
 }
 
