@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -215,7 +216,13 @@ const (
 
 	// Rows that are compared at once: their vectors should fit into the caches of a processor.
 	vectorBatch = 1024
+
+	// What the allocator keeps of freed memory once vectors of a large table were compared.
+	keepFreed = 256 << 20
 )
+
+// large is done at the first search that compares with all vectors of a large table.
+var large sync.Once
 
 // best returns the best hits, want of them or a few more; 0: all.
 func (v *vectorSearch) best(ctx context.Context, want int, r *Result) ([]Hit, error) {
@@ -258,6 +265,7 @@ func (v *vectorSearch) search(ctx context.Context, want int, r *Result) ([]Hit, 
 			return hits, err
 		}
 	}
+	large.Do(func() { lance.KeepFreed(keepFreed) })
 	for ask := v.ask(want, rows); ; ask *= 4 {
 		all := want == 0 || ask >= rows
 		if all && v.floats {

@@ -24,3 +24,6 @@ func boundHeaps(uintptr) {}
 
 // Trim gives memory that the engine freed back to the system, where that is of use.
 func Trim() {}
+
+// KeepFreed is only for Linux.
+func KeepFreed(int) {}
