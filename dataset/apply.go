@@ -358,7 +358,9 @@ func (a *attempt) bulk(ctx context.Context, r *request) error {
 	properties := s.property(log.last, stepDelete)
 	properties[bulkProperty] = features.NewShortUUID()
 	s.begin()
-	res, err := seen.t.Append(ctx, data, &lance.WriteOptions{Properties: properties, ExpectedVersion: seen.version, ConflictRetries: -1})
+	res, err := seen.t.Append(ctx, data, &lance.WriteOptions{
+		Properties: properties, ExpectedVersion: seen.version, ConflictRetries: -1, BufferBytes: laneBuffer,
+	})
 	if errors.Is(err, lance.ErrInternal) {
 		res.Version, err = outcome(ctx, seen.t, seen.version, properties, err)
 	}

@@ -57,7 +57,8 @@
 // # Memory
 //
 // Rows belong to the caller and share the memory of the batch that they were read in. A dataset keeps an index of ids, 24
-// bytes a row, of tables whose rows are looked up by id, and up to 64 MiB of tables whose rows are often read so.
+// bytes a row, of tables whose rows are looked up by id, up to 64 MiB of tables whose rows are often read so, and up to
+// 256 MiB of vectors that are searched exactly.
 //
 // # Errors
 //

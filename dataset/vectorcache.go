@@ -18,8 +18,8 @@ import (
 // time, so they are kept: as float32, with the ids of their rows, as of one version. After a commit only the rows of new
 // fragments are read; which of the others are still there, and which a condition selects, the engine says.
 const (
-	vectorBytes   = 64 << 20 // for all tables of a dataset
-	vectorRowSize = 128      // bytes of a row beside its vector, about
+	vectorBytes   = 256 << 20 // for all tables of a dataset
+	vectorRowSize = 128       // bytes of a row beside its vector, about
 )
 
 // Vectors are the rows of a table that have a vector, in memory.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"unsafe"
 )
 
 // builtin is one of the classes that schema.json can name as base_schema.
@@ -12,11 +13,13 @@ type builtin struct {
 	parent string // empty for a group's base class
 	group  Group
 	typ    reflect.Type
-	zero   any // the class's defaults
+	zero   any                        // the class's defaults
+	rules  func(unsafe.Pointer) error // brings the row at a place into its stored form, or returns the first rule that it breaks
 }
 
 func builtinOf[T Row](name, parent string, zero T) builtin {
-	return builtin{name: name, parent: parent, group: zero.group(), typ: reflect.TypeFor[T](), zero: zero}
+	rules := func(p unsafe.Pointer) error { return any((*T)(p)).(ruler).rules() }
+	return builtin{name: name, parent: parent, group: zero.group(), typ: reflect.TypeFor[T](), zero: zero, rules: rules}
 }
 
 // builtins lists the built-in classes, parents first.

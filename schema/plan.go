@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 // Field is one column of a class.
@@ -35,6 +36,12 @@ type Plan struct {
 	baseIndex []int // where the built-in class lies within the type
 	class     *Class
 	validator bool // the type has a Validate method of its own
+
+	// Where things lie in a row, for checks without reflection.
+	checks     []columnCheck
+	head       [3]uintptr // id, created_at, updated_at
+	baseOffset uintptr
+	rules      func(unsafe.Pointer) error // of the built-in class
 }
 
 type planResult struct {
@@ -124,6 +131,7 @@ func buildPlan(t reflect.Type, aggregate bool) (*Plan, []AggregateTable, error) 
 	}
 	_, p.validator = reflect.New(t).Interface().(Validator)
 	p.class = &Class{Base: p.Base, Fields: p.fields}
+	p.lay()
 	return p, b.tables, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"pixano/features"
 )
@@ -30,12 +31,19 @@ type warner interface{ warnings() []*Error }
 // shape of an embedding becomes its vector's length, an empty metadata text "{}", and messages change as [Message]
 // says. On an error the row may be partly changed. Error: [Error] with the class, column, value and rule; or what the
 // type's own Validate method returns.
-func Normalize(row any) error {
+func Normalize(row any) error { return normalizeAt(row, Now) }
+
+// NormalizeAt is [Normalize] with now in the place of [Now], for many rows that are made at one time.
+func NormalizeAt(row any, now time.Time) error {
+	return normalizeAt(row, func() time.Time { return now })
+}
+
+func normalizeAt(row any, now func() time.Time) error {
 	r, err := open(row)
 	if err != nil {
 		return err
 	}
-	return r.normalize(Now)
+	return r.normalize(now)
 }
 
 // Validate reports the first rule that a row breaks, without changing it: what [Normalize] would return. row is a
@@ -104,22 +112,11 @@ func (r record) normalize(now func() time.Time) error {
 }
 
 func (r record) checkAll(now func() time.Time) error {
+	if r.plan != nil {
+		return r.checkGo(now)
+	}
 	for i, f := range r.fields() {
-		v := r.at(i)
-		if r.plan != nil && f.Type.Name != TypeFixedSizeList {
-			if done, err := checkField(v.Addr().Interface()); err != nil {
-				return inField(f.Name, err)
-			} else if done {
-				continue
-			}
-		}
-		if f.Type.Name == TypeDatetime {
-			if err := r.naive(i); err != nil {
-				return inField(f.Name, err)
-			}
-			v = r.at(i)
-		}
-		if err := checkValue(f.Type, v); err != nil {
+		if err := r.checkColumn(i); err != nil {
 			return inField(f.Name, err)
 		}
 	}
@@ -134,31 +131,113 @@ func (r record) checkAll(now func() time.Time) error {
 	return r.baseRules()
 }
 
-// checkField does what naive and checkValue do, for the types of most fields and without reflection: every row that is
-// added goes through here. done is false for other types.
-func checkField(p any) (done bool, err error) {
-	switch p := p.(type) {
-	case *string:
-		if !utf8.ValidString(*p) {
-			return true, broken("", *p, "want valid UTF-8")
+// checkGo is checkAll for a Go row. Every row that is added goes through here, so it does without reflection where the
+// plan allows it.
+func (r record) checkGo(now func() time.Time) error {
+	row := r.v.Addr().UnsafePointer()
+	for i := range r.plan.checks {
+		c := &r.plan.checks[i]
+		var err error
+		if c.check != nil {
+			err = c.check(unsafe.Add(row, c.offset))
+		} else {
+			err = r.checkColumn(c.column)
 		}
-	case *time.Time:
-		*p = Naive(*p)
-		return true, checkTime(*p)
-	case *features.ItemRef:
-		return true, featureError(*p, p.Validate())
-	case *features.SourceRef:
-		return true, featureError(*p, p.Validate())
-	case *features.ViewRef:
-		return true, featureError(*p, p.Validate())
-	case *features.EntityRef:
-		return true, featureError(*p, p.Validate())
-	case *int, *int64, *float64, *bool, *[]byte, *[]int64, *[]float64:
-		// any value will do
-	default:
-		return false, nil
+		if err != nil {
+			return inField(r.plan.fields[c.column].Name, err)
+		}
 	}
-	return true, nil
+	created := (*time.Time)(unsafe.Add(row, r.plan.head[1]))
+	updated := (*time.Time)(unsafe.Add(row, r.plan.head[2]))
+	if err := checkHead(*(*string)(unsafe.Add(row, r.plan.head[0])), created, updated, now); err != nil {
+		return err
+	}
+	if r.plan.Group == GroupEmbeddings {
+		if err := checkEmbedding(r, true); err != nil {
+			return err
+		}
+	}
+	return r.plan.rules(unsafe.Add(row, r.plan.baseOffset))
+}
+
+// checkColumn applies the rules of one column, and makes its times floating times.
+func (r record) checkColumn(i int) error {
+	t := r.field(i).Type
+	if t.Name == TypeDatetime {
+		if err := r.naive(i); err != nil {
+			return err
+		}
+	}
+	return checkValue(t, r.at(i))
+}
+
+// columnCheck is the check of a column of a Go type.
+type columnCheck struct {
+	column int
+	offset uintptr                    // of the value in the row
+	check  func(unsafe.Pointer) error // as checkColumn, of the value at a place; nil: there is none for its type
+}
+
+// lay sets what of the plan is known from the type's memory layout.
+func (p *Plan) lay() {
+	offset := func(index []int) uintptr {
+		var n uintptr
+		t := p.Type
+		for _, i := range index {
+			f := t.Field(i)
+			n += f.Offset
+			t = f.Type
+		}
+		return n
+	}
+	for i, c := range p.Columns {
+		check := columnCheck{column: i, offset: offset(c.Index)}
+		if i < len(p.head) {
+			p.head[i] = check.offset
+		}
+		if c.Type.Name != TypeFixedSizeList {
+			if anyValue[c.GoType] {
+				continue
+			}
+			check.check = goChecks[c.GoType]
+		}
+		p.checks = append(p.checks, check)
+	}
+	p.baseOffset = offset(p.baseIndex)
+	p.rules = builtinsByName[p.Base].rules
+}
+
+// anyValue has the types of columns that take every value.
+var anyValue = map[reflect.Type]bool{
+	reflect.TypeFor[int](): true, reflect.TypeFor[int64](): true, reflect.TypeFor[float64](): true, reflect.TypeFor[bool](): true,
+	reflect.TypeFor[[]byte](): true, reflect.TypeFor[[]int64](): true, reflect.TypeFor[[]float64](): true,
+}
+
+// goChecks has the checks of the types of most other columns.
+var goChecks = map[reflect.Type]func(unsafe.Pointer) error{
+	reflect.TypeFor[string](): func(p unsafe.Pointer) error {
+		if s := *(*string)(p); !utf8.ValidString(s) {
+			return broken("", s, "want valid UTF-8")
+		}
+		return nil
+	},
+	timeType: func(p unsafe.Pointer) error {
+		t := (*time.Time)(p)
+		*t = Naive(*t)
+		return checkTime(*t)
+	},
+	reflect.TypeFor[features.ItemRef]():   checkFeature[features.ItemRef],
+	reflect.TypeFor[features.SourceRef](): checkFeature[features.SourceRef],
+	reflect.TypeFor[features.ViewRef]():   checkFeature[features.ViewRef],
+	reflect.TypeFor[features.EntityRef](): checkFeature[features.EntityRef],
+}
+
+func checkFeature[T Validator](p unsafe.Pointer) error {
+	value := *(*T)(p)
+	if err := value.Validate(); err != nil {
+		return featureError(value, err)
+	}
+	return nil
 }
 
 // naive makes the times of column i floating times.
@@ -185,27 +264,35 @@ func (r record) naive(i int) error {
 // checkHead holds the rules of id, created_at and updated_at. Zero times are filled in, unless now is nil: then they
 // are meant.
 func (r record) checkHead(now func() time.Time) error {
-	if id := r.id(); strings.Contains(id, " ") {
-		return broken("id", id, "want an id without spaces")
-	}
 	created, updated := r.created(), r.updated()
-	unset := now != nil && (created.IsZero() || updated.IsZero())
-	if unset && created.IsZero() {
-		if !updated.IsZero() {
-			return broken("updated_at", updated, "want a created_at with it")
-		}
-		created = now()
-	}
-	if unset && updated.IsZero() {
-		updated = created
-	}
-	if updated.Before(created) {
-		return broken("updated_at", updated, "want a time not before created_at, %s", FormatTime(created))
-	}
-	if !unset {
-		return nil
+	if err := checkHead(r.id(), &created, &updated, now); err != nil {
+		return err
 	}
 	return r.setTimes(created, updated)
+}
+
+func checkHead(id string, created, updated *time.Time, now func() time.Time) error {
+	if strings.Contains(id, " ") {
+		return broken("id", id, "want an id without spaces")
+	}
+	unset := now != nil && (created.IsZero() || updated.IsZero())
+	first, last := *created, *updated
+	if unset && first.IsZero() {
+		if !last.IsZero() {
+			return broken("updated_at", last, "want a created_at with it")
+		}
+		first = now()
+	}
+	if unset && last.IsZero() {
+		last = first
+	}
+	if last.Before(first) {
+		return broken("updated_at", last, "want a time not before created_at, %s", FormatTime(first))
+	}
+	if unset {
+		*created, *updated = first, last
+	}
+	return nil
 }
 
 // checkValue holds the rules that come with a column's type.

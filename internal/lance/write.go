@@ -3,6 +3,7 @@ package lance
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -37,6 +38,8 @@ const (
 	defaultBufferBytes = 16 << 20
 	// pushBytes is how much is gathered for one step of a stream, to spare calls on small batches.
 	pushBytes = 1 << 20
+	// ipcOverhead is about what a batch takes in a stream beside its values.
+	ipcOverhead = 8 << 10
 	// streamCapacity is how many batches wait in the engine before a step blocks.
 	streamCapacity = 2
 )
@@ -293,6 +296,9 @@ func (e *encoder) fill(limit int64) (ended bool, err error) {
 		if batch.NumRows() == 0 {
 			continue
 		}
+		// Arrow's writer hands over a buffer at a time: without this, many would make the stream's memory anew. The
+		// size is that of whole buffers, so a slice of a large batch seems as large as that.
+		e.out = slices.Grow(e.out, min(batchBytes(batch), 4*pushBytes)+ipcOverhead)
 		if err := w.Write(batch); err != nil {
 			return false, fmt.Errorf("encode a batch: %w", err)
 		}
@@ -303,4 +309,26 @@ func (e *encoder) fill(limit int64) (ended bool, err error) {
 		}
 	}
 	return ended, w.Close()
+}
+
+// batchBytes is how much the buffers of a batch hold.
+func batchBytes(batch arrow.RecordBatch) int {
+	n := 0
+	for _, column := range batch.Columns() {
+		n += dataBytes(column.Data())
+	}
+	return n
+}
+
+func dataBytes(d arrow.ArrayData) int {
+	n := 0
+	for _, b := range d.Buffers() {
+		if b != nil {
+			n += b.Len()
+		}
+	}
+	for _, child := range d.Children() {
+		n += dataBytes(child)
+	}
+	return n
 }

@@ -436,11 +436,10 @@ func (c *Codec) source(slice reflect.Value) (func(column int) place, error) {
 		}
 		return c.dynamicSource(rows)
 	case elem == c.row:
-		base := slice.UnsafePointer()
-		size := c.row.Size()
+		rows := place{base: slice.UnsafePointer(), stride: c.row.Size()}
 		return func(i int) place {
-			offset := c.columns[i].offset
-			return func(row int) unsafe.Pointer { return unsafe.Add(base, uintptr(row)*size+offset) }
+			rows.offset = c.columns[i].offset
+			return rows
 		}, nil
 	case elem.Kind() == reflect.Pointer && elem.Elem() == c.row:
 		base := slice.UnsafePointer()
@@ -449,11 +448,10 @@ func (c *Codec) source(slice reflect.Value) (func(column int) place, error) {
 				return nil, fmt.Errorf("%s: row %d is nil", c.name, row)
 			}
 		}
+		rows := place{base: base, stride: ptrSize, behind: true}
 		return func(i int) place {
-			offset := c.columns[i].offset
-			return func(row int) unsafe.Pointer {
-				return unsafe.Add(*(*unsafe.Pointer)(unsafe.Add(base, uintptr(row)*ptrSize)), offset)
-			}
+			rows.offset = c.columns[i].offset
+			return rows
 		}, nil
 	}
 	return nil, fmt.Errorf("encode %s as rows of %s", slice.Type(), c.name)
@@ -487,10 +485,6 @@ func (c *Codec) dynamicSource(rows []*schema.Dynamic) (func(column int) place, e
 		}
 	}
 	return func(i int) place {
-		if n == 0 {
-			return nil
-		}
-		base, size := laid[i].UnsafePointer(), c.columns[i].goType.Size()
-		return func(row int) unsafe.Pointer { return unsafe.Add(base, uintptr(row)*size) }
+		return place{base: laid[i].UnsafePointer(), stride: c.columns[i].goType.Size()}
 	}, nil
 }

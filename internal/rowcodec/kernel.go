@@ -24,8 +24,22 @@ type kernel interface {
 // reader writes values lo to hi (exclusive) of its array to dst, dst+stride and so on.
 type reader func(lo, hi int, dst unsafe.Pointer, stride uintptr) error
 
-// place gives the address of the value of a row.
-type place func(row int) unsafe.Pointer
+// place is where the values of a column lie: in rows that follow each other, or in rows behind pointers that do.
+type place struct {
+	base   unsafe.Pointer
+	stride uintptr
+	offset uintptr // of the value in a row
+	behind bool    // pointers
+}
+
+// at gives the address of the value of a row.
+func (p place) at(row int) unsafe.Pointer {
+	at := unsafe.Add(p.base, uintptr(row)*p.stride)
+	if p.behind {
+		at = *(*unsafe.Pointer)(at)
+	}
+	return unsafe.Add(at, p.offset)
+}
 
 // kernelOf returns the kernel for a column type and the Go type that holds it.
 func kernelOf(t schema.FieldType, g reflect.Type) (kernel, error) {
@@ -83,7 +97,7 @@ func (fixedKernel[T]) bind(a arrow.Array) (reader, error) {
 func (fixedKernel[T]) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, error) {
 	v := make([]T, n)
 	for i := range v {
-		v[i] = *(*T)(src(i))
+		v[i] = *(*T)(src.at(i))
 	}
 	return arrayData(t, n, 0, nil, [][]byte{bytesOf(v)}, nil), nil
 }
@@ -106,7 +120,7 @@ func (boolKernel) bind(a arrow.Array) (reader, error) {
 func (boolKernel) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, error) {
 	bits := make([]byte, (n+7)/8)
 	for i := range n {
-		if *(*bool)(src(i)) {
+		if *(*bool)(src.at(i)) {
 			bits[i/8] |= 1 << (i % 8)
 		}
 	}
@@ -129,7 +143,7 @@ func (timeKernel) bind(a arrow.Array) (reader, error) {
 func (timeKernel) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, error) {
 	v := make([]int64, n)
 	for i := range v {
-		at := *(*time.Time)(src(i))
+		at := *(*time.Time)(src.at(i))
 		_, east := at.Zone()
 		v[i] = at.Unix()*1e6 + int64(east)*1e6 + int64(at.Nanosecond())/1e3
 	}
@@ -170,10 +184,7 @@ func (textKernel) bind(a arrow.Array) (reader, error) {
 }
 
 func (textKernel) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, error) {
-	return encodeVariable(n, t, func(i int) []byte {
-		s := *(*string)(src(i))
-		return unsafe.Slice(unsafe.StringData(s), len(s))
-	})
+	return encodeVariable[string](src, n, t)
 }
 
 type bytesKernel struct{}
@@ -194,17 +205,17 @@ func (bytesKernel) bind(a arrow.Array) (reader, error) {
 }
 
 func (bytesKernel) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, error) {
-	return encodeVariable(n, t, func(i int) []byte { return *(*[]byte)(src(i)) })
+	return encodeVariable[[]byte](src, n, t)
 }
 
 // maxVariable is the most that the 32-bit offsets of one array can reach.
 const maxVariable = 1<<31 - 1
 
-func encodeVariable(n int, t arrow.DataType, value func(int) []byte) (arrow.ArrayData, error) {
+func encodeVariable[T string | []byte](src place, n int, t arrow.DataType) (arrow.ArrayData, error) {
 	offsets := make([]int32, n+1)
 	total := 0
 	for i := range n {
-		total += len(value(i))
+		total += len(*(*T)(src.at(i)))
 		if total > maxVariable {
 			return nil, atRow(i, "more than 2 GiB in one batch: encode fewer rows at a time")
 		}
@@ -212,7 +223,7 @@ func encodeVariable(n int, t arrow.DataType, value func(int) []byte) (arrow.Arra
 	}
 	data := make([]byte, 0, total)
 	for i := range n {
-		data = append(data, value(i)...)
+		data = append(data, *(*T)(src.at(i))...)
 	}
 	return arrayData(t, n, 0, nil, [][]byte{bytesOf(offsets), data}, nil), nil
 }
@@ -266,9 +277,10 @@ func (s structKernel) encode(src place, n int, t arrow.DataType) (arrow.ArrayDat
 	fields := t.(*arrow.StructType).Fields()
 	children := make([]arrow.ArrayData, len(s.parts))
 	for i, part := range s.parts {
-		offset := s.offsets[i]
+		values := src
+		values.offset += s.offsets[i]
 		var err error
-		children[i], err = part.encode(func(row int) unsafe.Pointer { return unsafe.Add(src(row), offset) }, n, fields[i].Type)
+		children[i], err = part.encode(values, n, fields[i].Type)
 		if err != nil {
 			return nil, err
 		}

@@ -125,7 +125,7 @@ func (l listOf[T]) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, 
 	offsets := make([]int32, n+1)
 	total := 0
 	for i := range n {
-		total += len(*(*[]T)(src(i)))
+		total += len(*(*[]T)(src.at(i)))
 		if total > maxVariable {
 			return nil, atRow(i, "more than 2^31 list items in one batch: encode fewer rows at a time")
 		}
@@ -133,7 +133,7 @@ func (l listOf[T]) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, 
 	}
 	items := make([]T, 0, total)
 	for i := range n {
-		items = append(items, *(*[]T)(src(i))...)
+		items = append(items, *(*[]T)(src.at(i))...)
 	}
 	child, err := l.item.encode(placeIn(items), total, t.(*arrow.ListType).Elem())
 	if err != nil {
@@ -144,8 +144,7 @@ func (l listOf[T]) encode(src place, n int, t arrow.DataType) (arrow.ArrayData, 
 
 // placeIn gives the places of the values of a slice.
 func placeIn[T any](items []T) place {
-	base := unsafe.Pointer(unsafe.SliceData(items))
-	return func(i int) unsafe.Pointer { return unsafe.Add(base, uintptr(i)*unsafe.Sizeof(*new(T))) }
+	return place{base: unsafe.Pointer(unsafe.SliceData(items)), stride: unsafe.Sizeof(*new(T))}
 }
 
 // vectorOf is the kernel of fixed-size lists, in Go slices or arrays. A null is a nil slice; arrays cannot be null.
@@ -251,8 +250,8 @@ func (v vectorOf[T]) encode(src place, n int, t arrow.DataType) (arrow.ArrayData
 	for i := range n {
 		var have []T
 		if v.length > 0 {
-			have = unsafe.Slice((*T)(src(i)), v.length)
-		} else if have = *(*[]T)(src(i)); have == nil {
+			have = unsafe.Slice((*T)(src.at(i)), v.length)
+		} else if have = *(*[]T)(src.at(i)); have == nil {
 			if valid == nil {
 				valid = make([]byte, (n+7)/8)
 				for j := range valid {
@@ -268,9 +267,14 @@ func (v vectorOf[T]) encode(src place, n int, t arrow.DataType) (arrow.ArrayData
 		}
 		copy(items[i*dim:], have)
 	}
-	child, err := v.item.encode(placeIn(items), len(items), list.Elem())
-	if err != nil {
-		return nil, err
+	var child arrow.ArrayData
+	if v.shared { // the values lie as Arrow wants them
+		child = arrayData(list.Elem(), len(items), 0, nil, [][]byte{bytesOf(items)}, nil)
+	} else {
+		var err error
+		if child, err = v.item.encode(placeIn(items), len(items), list.Elem()); err != nil {
+			return nil, err
+		}
 	}
 	return arrayData(t, n, nulls, valid, nil, []arrow.ArrayData{child}), nil
 }
