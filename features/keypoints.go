@@ -17,7 +17,7 @@ const (
 // The stored rows name a template by its ID only, and which points that means is not part of the format: rows of
 // others can have another number of points under the same ID.
 type KeyPointTemplate struct {
-	ID     string          `json:"id"` // "person"
+	ID     string          `json:"id"` // "person-17"
 	Points []TemplatePoint `json:"points"`
 	Edges  [][2]int        `json:"edges"` // lines to draw, between points by their index
 }
@@ -30,9 +30,10 @@ type TemplatePoint struct {
 	Y    float64 `json:"y"`
 }
 
-// KeyPointTemplates returns the built-in templates: "person" has the 17 points and the lines of COCO, "face" five landmarks
-// as face detectors give them, and "cow" the 17 points and lines of AP-10K for four-legged animals. The result belongs
-// to the caller. See https://cocodataset.org/#format-data and https://github.com/AlexTheBad/AP-10K.
+// KeyPointTemplates returns the built-in templates: "person-17" has the points and the lines of COCO, "face-5" the landmarks
+// that face detectors give, and "animal-17" the points and lines of AP-10K for four-legged animals; "person", "face" and
+// "cow" have the 7, 4 and 11 points that Pixano 0.6 knows by these names. The result belongs to the caller.
+// See https://cocodataset.org/#format-data and https://github.com/AlexTheBad/AP-10K.
 func KeyPointTemplates() []KeyPointTemplate {
 	templates := slices.Clone(keyPointTemplates)
 	for i, t := range templates {
@@ -40,6 +41,18 @@ func KeyPointTemplates() []KeyPointTemplate {
 		templates[i].Edges = slices.Clone(t.Edges)
 	}
 	return templates
+}
+
+// TemplateID returns a name for poses of so many points that are called by id: the id itself, or "id-points" where a
+// built-in template of that id has another number of points. The web interface of Pixano 0.6 opens no item with a pose that has
+// more points than its template.
+func TemplateID(id string, points int) string {
+	for _, t := range keyPointTemplates {
+		if t.ID == id && len(t.Points) != points {
+			return fmt.Sprintf("%s-%d", id, points)
+		}
+	}
+	return id
 }
 
 // Validate checks that the template has an ID and points, each of a name of its own and inside the sketch, and that
@@ -117,7 +130,7 @@ func KeyPointsToCOCO(coords []float64, states []string) (keypoints []float64, la
 
 var keyPointTemplates = []KeyPointTemplate{
 	{
-		ID: "person",
+		ID: "person-17",
 		Points: []TemplatePoint{
 			{"nose", .50, .08}, {"left_eye", .54, .06}, {"right_eye", .46, .06}, {"left_ear", .59, .08}, {"right_ear", .41, .08},
 			{"left_shoulder", .66, .22}, {"right_shoulder", .34, .22}, {"left_elbow", .74, .38}, {"right_elbow", .26, .38},
@@ -131,14 +144,14 @@ var keyPointTemplates = []KeyPointTemplate{
 		},
 	},
 	{
-		ID: "face",
+		ID: "face-5",
 		Points: []TemplatePoint{
 			{"left_eye", .68, .35}, {"right_eye", .32, .35}, {"nose", .50, .58}, {"left_mouth", .64, .80}, {"right_mouth", .36, .80},
 		},
 		Edges: [][2]int{{0, 1}, {0, 2}, {1, 2}, {2, 3}, {2, 4}, {3, 4}},
 	},
 	{
-		ID: "cow",
+		ID: "animal-17",
 		Points: []TemplatePoint{
 			{"left_eye", .10, .18}, {"right_eye", .06, .18}, {"nose", .03, .32}, {"neck", .24, .26}, {"root_of_tail", .93, .24},
 			{"left_shoulder", .28, .48}, {"left_elbow", .27, .68}, {"left_front_paw", .27, .97},
@@ -150,6 +163,31 @@ var keyPointTemplates = []KeyPointTemplate{
 			{0, 1}, {0, 2}, {1, 2}, {2, 3}, {3, 4}, // head and back
 			{3, 5}, {5, 6}, {6, 7}, {3, 8}, {8, 9}, {9, 10}, // front legs
 			{4, 11}, {11, 12}, {12, 13}, {4, 14}, {14, 15}, {15, 16}, // back legs
+		},
+	},
+	{
+		ID: "person",
+		Points: []TemplatePoint{
+			{"head", .50, .06}, {"chest", .50, .27}, {"left_arm", .90, .42}, {"right_arm", .10, .42},
+			{"belly", .50, .55}, {"left_foot", .72, .97}, {"right_foot", .28, .97},
+		},
+		Edges: [][2]int{{0, 1}, {1, 2}, {1, 3}, {1, 4}, {4, 5}, {4, 6}},
+	},
+	{
+		ID:     "face",
+		Points: []TemplatePoint{{"left_eye", .70, .30}, {"right_eye", .30, .30}, {"nose", .50, .55}, {"mouth", .50, .82}},
+		Edges:  [][2]int{{0, 1}, {0, 2}, {1, 2}, {2, 3}},
+	},
+	{
+		ID: "cow",
+		Points: []TemplatePoint{
+			{"muzzle", .04, .36}, {"withers", .32, .22}, {"rump", .92, .24}, {"poll", .14, .14}, {"neck", .23, .20},
+			{"back", .52, .25}, {"loin", .72, .23},
+			{"left_front_foot", .28, .96}, {"right_front_foot", .38, .96}, {"right_back_foot", .90, .96}, {"left_back_foot", .80, .96},
+		},
+		Edges: [][2]int{
+			{0, 3}, {3, 4}, {4, 1}, {1, 5}, {5, 6}, {6, 2}, // head and back
+			{1, 7}, {1, 8}, {2, 9}, {2, 10}, // legs
 		},
 	},
 }

@@ -13,7 +13,7 @@ func TestKeyPointTemplates(t *testing.T) {
 		}
 		got = append(got, template.ID)
 	}
-	if want := []string{"person", "face", "cow"}; !slices.Equal(got, want) {
+	if want := []string{"person-17", "face-5", "animal-17", "person", "face", "cow"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	person := KeyPointTemplates()[0]
@@ -23,6 +23,18 @@ func TestKeyPointTemplates(t *testing.T) {
 	person.Points[0].Name, person.Edges[0] = "changed", [2]int{0, 0}
 	if err := KeyPointTemplates()[0].Validate(); err != nil || KeyPointTemplates()[0].Points[0].Name != "nose" {
 		t.Error("a caller can change the templates of others")
+	}
+}
+
+func TestTemplateID(t *testing.T) {
+	for _, test := range []struct {
+		id     string
+		points int
+		want   string
+	}{{"person", 7, "person"}, {"person", 17, "person-17"}, {"face", 68, "face-68"}, {"hand", 21, "hand"}, {"person-17", 17, "person-17"}} {
+		if got := TemplateID(test.id, test.points); got != test.want {
+			t.Errorf("%s of %d points: %s, want %s", test.id, test.points, got, test.want)
+		}
 	}
 }
 

@@ -859,7 +859,7 @@ func (m *maker) keyPoints(a *cocoAnnotation, img *image, note schema.Annotation)
 	if len(a.KeyPoints) == 0 && a.Points == nil {
 		return nil
 	}
-	row := schema.KeyPoints{Annotation: note, TemplateID: m.f.poses[a.CategoryID]}
+	row := schema.KeyPoints{Annotation: note}
 	var err error
 	if row.Coords, row.States, err = features.KeyPointsFromCOCO(a.KeyPoints); err != nil {
 		return fmt.Errorf("keypoints: %w", err)
@@ -867,6 +867,7 @@ func (m *maker) keyPoints(a *cocoAnnotation, img *image, note schema.Annotation)
 	for i, c := range row.Coords {
 		row.Coords[i] = max(c, 0)
 	}
+	row.TemplateID = features.TemplateID(m.f.poses[a.CategoryID], len(row.States))
 	if a.Points != nil && samePoints(a.Points.Coords, row.Coords, row.States, img) {
 		row.TemplateID, row.Coords, row.States = a.Points.TemplateID, a.Points.Coords, a.Points.States
 	}

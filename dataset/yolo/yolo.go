@@ -876,10 +876,10 @@ func (r *reader) add(b *rows, o *labelled, info exchange.ImageInfo, item, view, 
 	return nil
 }
 
-// templateOf names the template of a pose by its number of points.
+// templateOf names the template of a pose by its number of points: one of the usual ones, if there is one.
 func templateOf(points int) string {
 	for _, t := range features.KeyPointTemplates() {
-		if len(t.Points) == points {
+		if len(t.Points) == points && strings.HasSuffix(t.ID, fmt.Sprint("-", points)) {
 			return t.ID
 		}
 	}

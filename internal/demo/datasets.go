@@ -211,7 +211,7 @@ func predicted(id string, item features.ItemRef, view features.ViewRef, entity f
 
 // keyPoints are those of a person: hidden where something else is in front, invisible outside of the picture.
 func keyPoints(head schema.Annotation, pose []point, mask features.RLE) schema.KeyPoints {
-	k := schema.KeyPoints{Annotation: head, TemplateID: "person"}
+	k := schema.KeyPoints{Annotation: head, TemplateID: "person-17"}
 	alpha, err := mask.Image()
 	for _, p := range pose {
 		state := features.StateVisible

@@ -112,7 +112,7 @@ func randomScene(r *rand.Rand) scene {
 }
 
 // draw paints the scene. The pixels of thing i are those with the id i+1. It returns the key points of persons, x and y
-// in pixels in the order of the template "person", by thing.
+// in pixels in the order of the template "person-17", by thing.
 func (s scene) draw(c *canvas) map[int][]point {
 	s.background(c)
 	poses := s.drawThings(c)
@@ -413,7 +413,7 @@ func (t thing) trafficLight(c *canvas, l light) {
 	}
 }
 
-// person draws someone who walks, seen from the side and a little from the front, and returns the points of the template "person".
+// person draws someone who walks, seen from the side and a little from the front, and returns the points of the template "person-17".
 func (t thing) person(c *canvas, l light) []point {
 	seed := t.look
 	skin, legs := l.paint(skins[seed%len(skins)]), l.paint(trousers[seed%len(trousers)])

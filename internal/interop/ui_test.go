@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 // Animal is what is seen in the pictures of Pets.
 type Animal struct {
 	schema.Entity
-	Species string
+	Category string
 }
 
 // Pets is the aggregate of a dataset that the web interface of the reference can show: it has no list and no time of its
@@ -38,6 +39,8 @@ type Pets struct {
 	Animals []Animal
 	Boxes   []schema.BBox
 	Masks   []schema.CompressedRLE
+	Points  []schema.KeyPoints
+	Labels  []schema.Classification
 	Vectors []schema.ViewEmbedding `pixano:"photo_text,dim=4"`
 }
 
@@ -62,6 +65,9 @@ func (lengths) EmbedImages(context.Context, []image.Image) ([][]float32, error) 
 
 const petCount = 25 // items: two pages
 
+// Each picture has a ball that a segmenter finds: its middle and radius in pixels.
+const ballX, ballY, ballRadius = 500, 110, 60
+
 // makePets makes a library with one dataset and its media.
 func makePets(t testing.TB) (library, media string) {
 	t.Helper()
@@ -85,7 +91,7 @@ func makePets(t testing.TB) (library, media string) {
 		ref, view := features.Item(id), features.View("photo", id+"_photo")
 		p.Photo = schema.Image{View: schema.View{ID: view.ID, ItemRef: ref}, URL: "pets/" + id + ".jpg", Width: 640, Height: 480, Format: "JPEG"}
 		animal := features.Entity("animals", id+"_animal")
-		p.Animals = []Animal{{Entity: schema.Entity{ID: animal.ID, ItemRef: ref, ViewRef: view}, Species: []string{"cat", "dog"}[i%2]}}
+		p.Animals = []Animal{{Entity: schema.Entity{ID: animal.ID, ItemRef: ref, ViewRef: view}, Category: []string{"cat", "dog"}[i%2]}}
 		box := schema.NewBBox(id + "_box")
 		box.Annotation = schema.Annotation{ID: id + "_box", ItemRef: ref, ViewRef: view, EntityRef: animal, SourceRef: features.Source("ground_truth")}
 		box.Format, box.Coords, box.IsNormalized, box.Confidence = features.FormatXYWH, []float64{0.1, 0.1, 0.3, 0.3}, true, 1
@@ -105,7 +111,7 @@ func makePets(t testing.TB) (library, media string) {
 	if err := search.SetFunction(ctx, ds, "photo_text", lengths{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := ds.SetConstraint(ctx, "animals", dataset.Constraint{Name: "species", Restricted: true, Values: []any{"cat", "dog"}}); err != nil {
+	if err := ds.SetConstraint(ctx, "animals", dataset.Constraint{Name: "category", Restricted: true, Values: []any{"cat", "dog"}}); err != nil {
 		t.Fatal(err)
 	}
 	return library, media
@@ -116,7 +122,11 @@ func writeJPEG(t testing.TB, path string, shade uint8) {
 	img := image.NewRGBA(image.Rect(0, 0, 640, 480))
 	for y := range 480 {
 		for x := range 640 {
-			img.SetRGBA(x, y, color.RGBA{shade, uint8(x / 3), uint8(y / 2), 255})
+			c := color.RGBA{shade, uint8(x / 3), uint8(y / 2), 255}
+			if dx, dy := x-ballX, y-ballY; dx*dx+dy*dy < ballRadius*ballRadius {
+				c = color.RGBA{250, 220, 40, 255}
+			}
+			img.SetRGBA(x, y, c)
 		}
 	}
 	f, err := os.Create(path)
@@ -165,16 +175,22 @@ func browser(t *testing.T) (modules, chromium string) {
 	return modules, chromium
 }
 
+// referenceUI returns the folder of the web interface of Pixano 0.6.12, in the environment of an interpreter.
+func referenceUI(t *testing.T, python string) string {
+	t.Helper()
+	out, err := exec.Command(python, "-c", "import importlib.util as u; print(u.find_spec('pixano').submodule_search_locations[0])").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "app", "dist")
+}
+
 // TestReferenceUI drives the real web interface of Pixano 0.6.12 on the server of this project: browse, page, sort,
 // search, open, draw, save, reload, change, delete. PIXANO_SHOTS names a folder for pictures of the screen.
 func TestReferenceUI(t *testing.T) {
 	modules, chromium := browser(t)
 	python := python(t, "pixano")
-	out, err := exec.Command(python, "-c", "import importlib.util as u; print(u.find_spec('pixano').submodule_search_locations[0])").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dist := filepath.Join(string(out[:len(out)-1]), "app", "dist")
+	dist := referenceUI(t, python)
 	library, media := makePets(t)
 	address := startServer(t, library, &server.Options{
 		MediaDir: media, ReferenceUI: dist, ModelsDir: filepath.Join(library, "models"),

@@ -137,7 +137,7 @@ func crowdItems() dataset.Builder {
 				mask.SetMask(rle)
 				masks = append(masks, mask)
 			default:
-				pose := schema.KeyPoints{Annotation: said, TemplateID: "person"}
+				pose := schema.KeyPoints{Annotation: said, TemplateID: "person-17"}
 				for range 17 {
 					pose.Coords = append(pose.Coords, x+rng.Float64()*w, y+rng.Float64()*h)
 					pose.States = append(pose.States, "visible")

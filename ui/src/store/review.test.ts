@@ -61,6 +61,8 @@ test('points keep their unit and stay in the view', () => {
 	const own = { ...template, points: [...template.points, { name: 'b', x: 1, y: 1 }] };
 	expect(templateOf(known([own], [template]), 't', 2)).toBe(own);
 	expect(templateOf(known([own], [template]), 't', 1)).toBeNull();
+	const one = { id: 't-1', points: own.points.slice(0, 1), edges: [] };
+	expect(templateOf([own, one], 't', 1)).toBe(one); // rows may leave the number out of the name
 });
 
 test('rows that cannot be shown are told with the reason', () => {

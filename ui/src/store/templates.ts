@@ -5,9 +5,10 @@ export interface Template {
 	edges: [number, number][];
 }
 
-// templateOf finds the template of stored points. Rows name it only: one with another number of points is not it.
+// templateOf finds the template of stored points. Rows name it only: one with another number of points is not it, but that
+// of the name with the number may be.
 export function templateOf(templates: readonly Template[], id: string, points: number): Template | null {
-	return templates.find((t) => t.id === id && t.points.length === points) ?? null;
+	return [id, `${id}-${points}`].flatMap((x) => templates.find((t) => t.id === x && t.points.length === points) ?? [])[0] ?? null;
 }
 
 // known joins the dataset's own templates and the built-in ones: of those with one id the first counts.

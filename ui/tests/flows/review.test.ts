@@ -251,7 +251,7 @@ test('a skeleton and a label: made, found through REST, equal in a COCO export, 
 	await press(page, '5'); // person
 	await press(page, 'j');
 	await page.waitForSelector('.bar select');
-	await page.locator('label', { hasText: 'Skeleton' }).locator('select').selectOption('person');
+	await page.locator('label', { hasText: 'Skeleton' }).locator('select').selectOption('person-17');
 	await toStage(page);
 	await drag(page, [200, 100], [300, 400]);
 	// The second point is hidden, the third invisible, the first moved.
@@ -261,7 +261,7 @@ test('a skeleton and a label: made, found through REST, equal in a COCO export, 
 	const mine = (await rows('keypoints', item)).filter((r) => !before.some((x) => x.id === r.id));
 	expect(mine).toHaveLength(1);
 	const data = mine[0].data as { coords: number[]; states: string[]; template_id: string };
-	expect(data).toMatchObject({ template_id: 'person', source_ref: { id: 'human-ana' } });
+	expect(data).toMatchObject({ template_id: 'person-17', source_ref: { id: 'human-ana' } });
 	expect(data.states).toEqual(['visible', 'hidden', 'invisible', ...Array<string>(14).fill('visible')]);
 	const pixels = data.coords.map((v, i) => v * (i & 1 ? view.height : view.width));
 	expect(pixels[0]).toBeCloseTo(200 + 0.5 * 100 + 10, 0);
