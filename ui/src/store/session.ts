@@ -1,6 +1,7 @@
-import type { Rect } from '../stage/camera';
+import type { Rect, Size } from '../stage/camera';
 import { coordsOf, viewSize } from './boxes';
 import { emptied } from './entities';
+import { fitted } from './fit';
 import { History } from './history';
 import { maskOf, movedMask, ringsOf } from './masks';
 import { movedCoords } from './points';
@@ -31,6 +32,7 @@ export interface Target {
 export interface Copied {
 	row: Row;
 	entity: Row | null;
+	size?: Size; // of its view
 }
 
 // Session is the work on one dataset: rows of the items that were opened, their histories, and what is to be saved.
@@ -292,13 +294,21 @@ export class Session {
 	}
 
 	// copies makes rows like the given annotations in a view of this item, or each in its own. Those of one object are one
-	// object again.
-	copies(rows: readonly Copied[], view: Row | null, shift = 0): { command: Command; keys: string[] } {
+	// object again. What would be outside of a view of another size is left out.
+	copies(rows: readonly Copied[], view: Row | null, shift = 0): { command: Command; keys: string[]; fitted: number; left: number } {
 		const patches: Patch[] = [];
 		const keys: string[] = [];
+		const fit = view
+			? fitted(
+					rows.flatMap(({ row, size }) => (size ? [{ row, size }] : [])),
+					viewSize(view),
+				)
+			: new Map<Row, Data | null>();
 		const item_ref = { name: 'item', id: this.item };
 		const twins = new Map<string, Ref>();
 		for (const { row, entity } of rows) {
+			const other = fit.get(row);
+			if (other === null) continue;
 			const view_ref = view ? { name: view.table_info.name, id: view.id } : row.data.view_ref;
 			let entity_ref = entity && twins.get(entity.id);
 			if (entity && !entity_ref) {
@@ -317,18 +327,23 @@ export class Session {
 				source_ref: this.human(),
 				inference_metadata: rings ? { polygon: rings } : {},
 			};
+			if (other) {
+				const polygon = (other.inference_metadata as Data | undefined)?.polygon;
+				Object.assign(data, other, { inference_metadata: polygon ? { polygon } : {} });
+			}
 			const target = view ?? this.viewOf(row);
 			const size = target ? viewSize(target) : { width: 0, height: 0 };
-			if (shift) {
+			if (shift && !other) {
 				const coords = movedCoords(row, size, shift, shift);
 				if (coords) data.coords = coords;
 			}
-			if (row.table_info.base_schema === 'CompressedRLE') Object.assign(data, movedMask(data, shift, shift, size));
+			if (row.table_info.base_schema === 'CompressedRLE' && !other) Object.assign(data, movedMask(data, shift, shift, size));
 			const twin: Row = { id: newId(), table_info: row.table_info, data };
 			patches.push({ table: twin.table_info.name, id: twin.id, before: null, after: twin });
 			keys.push(keyOf(twin.table_info.name, twin.id));
 		}
-		return { command: { label: 'copy', patches }, keys };
+		const left = [...fit.values()].filter((d) => d === null).length;
+		return { command: { label: 'copy', patches }, keys, fitted: fit.size - left, left };
 	}
 
 	byKey(key: string): Row | null {

@@ -706,7 +706,12 @@ export class Work {
 	copy(): void {
 		const s = this.session;
 		if (!s || this.selection.size === 0) return;
-		clipboard = [...this.selection].flatMap((k) => s.byKey(k) ?? []).map((row) => ({ row, entity: s.entityOf(row) }));
+		clipboard = [...this.selection]
+			.flatMap((k) => s.byKey(k) ?? [])
+			.map((row) => {
+				const view = s.viewOf(row);
+				return { row, entity: s.entityOf(row), size: view ? viewSize(view) : undefined };
+			});
 		toast(t('copied.n', { n: clipboard.length }), 'info', undefined, 2000);
 	}
 
@@ -715,9 +720,11 @@ export class Work {
 		if (!s || clipboard.length === 0 || !this.focused) return;
 		const view = this.viewOf(this.focused);
 		const here = clipboard.some(({ row }) => refOf(row, 'view_ref')?.id === view.id);
-		const { command, keys } = s.copies(clipboard, view, here ? 10 : 0);
+		const { command, keys, fitted, left } = s.copies(clipboard, view, here ? 10 : 0);
 		s.run({ ...command, label: 'paste', place: { view: view.id } });
 		this.select(keys);
+		if (left > 0) toast(t('paste.left', { n: left }), 'warn');
+		else if (fitted > 0) toast(t('paste.fitted', { n: fitted }), 'info', undefined, 4000);
 	}
 
 	undo(): void {
