@@ -98,6 +98,10 @@ func (s *Server) serveMediaOf(w http.ResponseWriter, r *http.Request, key string
 		return err
 	}
 	width := q.atLeast("w", 1, 1)
+	if depth := q.integer("depth", 16); depth != 16 {
+		text, _ := q.text("depth")
+		q.wrong("literal_error", "depth", "want 16", text, nil)
+	}
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -106,6 +110,9 @@ func (s *Server) serveMediaOf(w http.ResponseWriter, r *http.Request, key string
 		return hidden(err)
 	}
 	defer file.Close()
+	if q.has("depth") {
+		return s.serveSamples(w, r, place(key, r.PathValue("path")), file)
+	}
 	if q.has("w") {
 		return s.serveReduced(w, r, place(key, r.PathValue("path")), file, reduceTo(width), maxEdge)
 	}
@@ -154,12 +161,8 @@ func reduceTo(width int) int {
 
 // serveReduced answers with an image made to fit into a frame.
 func (s *Server) serveReduced(w http.ResponseWriter, r *http.Request, place string, file *dataset.Media, width, height int) error {
-	tag := etag(place, file, fmt.Sprintf("%dx%d", width, height))
 	h := w.Header()
-	h.Set("Etag", tag)
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(mediaAge.Seconds())))
-	if slices.Contains(strings.Split(strings.ReplaceAll(r.Header.Get("If-None-Match"), " ", ""), ","), tag) {
-		w.WriteHeader(http.StatusNotModified)
+	if unchanged(w, r, etag(place, file, fmt.Sprintf("%dx%d", width, height))) {
 		return nil
 	}
 	img, err := s.reduce(r.Context(), place, file, width, height)
@@ -172,6 +175,18 @@ func (s *Server) serveReduced(w http.ResponseWriter, r *http.Request, place stri
 	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "", file.ModTime, bytes.NewReader(img.content))
 	return nil
+}
+
+// unchanged writes the headers of what was made of a file, and answers if the client has it.
+func unchanged(w http.ResponseWriter, r *http.Request, tag string) bool {
+	h := w.Header()
+	h.Set("Etag", tag)
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(mediaAge.Seconds())))
+	if !slices.Contains(strings.Split(strings.ReplaceAll(r.Header.Get("If-None-Match"), " ", ""), ","), tag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
 }
 
 const defaultThumbnail = 128 // pixels

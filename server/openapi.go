@@ -66,8 +66,9 @@ func (s *Server) describe() {
 	d.file("/models/{name}", "getBrowserModel", "models", "A model that runs in the browser", nil)
 	d.inference()
 	width := &huma.Param{Name: "w", In: "query", Description: "reduce an image to about this width, in pixels", Schema: atLeast(1)}
-	d.file("/media/{path}", "getMedia", "media", "A media file, or a part of it, by the url of its view", []*huma.Param{width})
-	d.file("/dataset_media/{dataset}/{path}", "getDatasetMedia", "media", "A media file of a dataset, or a part of it, by the url of its view", []*huma.Param{width})
+	depth := &huma.Param{Name: "depth", In: "query", Description: samplesDoc, Schema: &huma.Schema{Type: huma.TypeInteger, Enum: []any{16}}}
+	d.file("/media/{path}", "getMedia", "media", "A media file, or a part of it, by the url of its view", []*huma.Param{width, depth})
+	d.file("/dataset_media/{dataset}/{path}", "getDatasetMedia", "media", "A media file of a dataset, or a part of it, by the url of its view", []*huma.Param{width, depth})
 	d.file("/app_models/{path}", "getModelFile", "models", "A file of the directory of models", nil)
 	d.file("/thumbnail/{url}", "getThumbnail", "media", "A small picture of an image, by the url of its view in base64", []*huma.Param{
 		{Name: "max_size", In: "query", Description: "of the longer side, in pixels", Schema: atLeast(1)}, textParam("dataset", "whose media to look at")})

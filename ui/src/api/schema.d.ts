@@ -4208,6 +4208,8 @@ export interface operations {
             query?: {
                 /** @description reduce an image to about this width, in pixels */
                 w?: number;
+                /** @description 16: the values of a PNG or TIFF image of 16 bits a channel. The letters px16, then five little-endian numbers of 32 bits (channels: 1 for grey, 3 for red, green and blue; width and height of what follows; width and height of the image), then the values as little-endian numbers of 16 bits, row by row from the top, the channels of a pixel next to each other. Images of more than 33,554,432 values are made smaller. 204 for an image of fewer bits */
+                depth?: 16;
             };
             header?: never;
             path: {
@@ -9295,6 +9297,8 @@ export interface operations {
             query?: {
                 /** @description reduce an image to about this width, in pixels */
                 w?: number;
+                /** @description 16: the values of a PNG or TIFF image of 16 bits a channel. The letters px16, then five little-endian numbers of 32 bits (channels: 1 for grey, 3 for red, green and blue; width and height of what follows; width and height of the image), then the values as little-endian numbers of 16 bits, row by row from the top, the channels of a pixel next to each other. Images of more than 33,554,432 values are made smaller. 204 for an image of fewer bits */
+                depth?: 16;
             };
             header?: never;
             path: {
