@@ -68,8 +68,8 @@ func EncodeJPEG(img image.Image) ([]byte, error) {
 }
 
 // Reduce decodes an image and makes it fit into a frame, in pixels; it never makes it larger. The result is a JPEG or,
-// if the image has transparent parts, a PNG. Greys of 16 bits are stretched over the range that they use, so that
-// dark pictures of depth or heat can be seen.
+// if the image has transparent parts, a PNG. Opaque images of 16 bits are stretched over the range that they
+// use, so that dark pictures of depth, heat or X-rays can be seen.
 func Reduce(r io.ReadSeeker, frameWidth, frameHeight int) (content []byte, contentType string, err error) {
 	img, _, err := Decode(r)
 	if err != nil {
@@ -77,11 +77,14 @@ func Reduce(r io.ReadSeeker, frameWidth, frameHeight int) (content []byte, conte
 	}
 	b := img.Bounds()
 	width, height := Fit(b.Dx(), b.Dy(), frameWidth, frameHeight)
-	if grey, ok := img.(*image.Gray16); ok {
-		img = stretch(grey)
-	}
 	opaque, ok := img.(interface{ Opaque() bool })
-	if ok && !opaque.Opaque() {
+	clear := ok && !opaque.Opaque()
+	if !clear {
+		if deep := samplesOf(img, math.MaxInt); deep != nil {
+			img, b = deep.stretched(), image.Rect(0, 0, b.Dx(), b.Dy())
+		}
+	}
+	if clear {
 		canvas := image.NewNRGBA(image.Rect(0, 0, width, height))
 		draw.ApproxBiLinear.Scale(canvas, canvas.Rect, img, b, draw.Src, nil)
 		var buf bytes.Buffer
@@ -102,24 +105,4 @@ func scaler(from, to int) draw.Scaler {
 		return draw.ApproxBiLinear
 	}
 	return draw.BiLinear
-}
-
-// stretch brings greys of 16 bits to 8, the least used becoming black and the greatest white.
-func stretch(img *image.Gray16) *image.Gray {
-	b := img.Bounds()
-	low, high := uint16(math.MaxUint16), uint16(0)
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			v := img.Gray16At(x, y).Y
-			low, high = min(low, v), max(high, v)
-		}
-	}
-	out := image.NewGray(b)
-	span := max(1, int(high)-int(low))
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			out.Pix[out.PixOffset(x, y)] = uint8((int(img.Gray16At(x, y).Y) - int(low)) * 255 / span)
-		}
-	}
-	return out
 }

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"io"
+	"slices"
 
 	_ "image/png" // the formats that hold 16 bits
 )
@@ -41,6 +42,15 @@ func DecodeSamples(r io.ReadSeeker, most int) (*Samples, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := samplesOf(img, most)
+	if s == nil {
+		return nil, fmt.Errorf("an image of 16 bits as %T: want greys or colours", img)
+	}
+	return s, nil
+}
+
+// samplesOf returns the values of an image of 16 bits, or nil.
+func samplesOf(img image.Image, most int) *Samples {
 	// pix has the samples of a row after each other, high byte first.
 	var pix []byte
 	var stride, each int
@@ -54,7 +64,7 @@ func DecodeSamples(r io.ReadSeeker, most int) (*Samples, error) {
 	case *image.NRGBA64:
 		pix, stride, each = img.Pix, img.Stride, 4
 	default:
-		return nil, fmt.Errorf("an image of 16 bits as %T: want greys or colours", img)
+		return nil
 	}
 	side := 1
 	for {
@@ -75,7 +85,7 @@ func DecodeSamples(r io.ReadSeeker, most int) (*Samples, error) {
 				}
 			}
 		}
-		return s, nil
+		return s
 	}
 	for y := range s.Height {
 		for x := range s.Width {
@@ -93,7 +103,7 @@ func DecodeSamples(r io.ReadSeeker, most int) (*Samples, error) {
 			}
 		}
 	}
-	return s, nil
+	return s
 }
 
 // Append appends samples as the server sends them: the letters "px16", five little-endian numbers of 32 bits (channels,
@@ -108,4 +118,26 @@ func (s *Samples) Append(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint16(b, v)
 	}
 	return b
+}
+
+// stretched brings the values to 8 bits, the least becoming black and the greatest white.
+func (s *Samples) stretched() image.Image {
+	low, high := slices.Min(s.Values), slices.Max(s.Values)
+	span := max(1, int(high)-int(low))
+	value := func(v uint16) uint8 { return uint8((int(v) - int(low)) * 255 / span) }
+	if s.Channels == 1 {
+		out := image.NewGray(image.Rect(0, 0, s.Width, s.Height))
+		for i, v := range s.Values {
+			out.Pix[i] = value(v)
+		}
+		return out
+	}
+	out := image.NewRGBA(image.Rect(0, 0, s.Width, s.Height))
+	for i := range s.Width * s.Height {
+		for c := range 3 {
+			out.Pix[4*i+c] = value(s.Values[3*i+c])
+		}
+		out.Pix[4*i+3] = 255
+	}
+	return out
 }

@@ -86,6 +86,31 @@ func TestDecodeSamples(t *testing.T) {
 	}
 }
 
+// TestReduceStretches makes small pictures of dark ones of 16 bits: their values fill the range.
+func TestReduceStretches(t *testing.T) {
+	colour := image.NewNRGBA64(image.Rect(0, 0, 2, 1))
+	colour.SetNRGBA64(0, 0, color.NRGBA64{R: 100, G: 100, B: 100, A: 65535})
+	colour.SetNRGBA64(1, 0, color.NRGBA64{R: 4000, G: 4000, B: 4000, A: 65535})
+	grey := image.NewGray16(colour.Rect)
+	grey.SetGray16(0, 0, color.Gray16{Y: 100})
+	grey.SetGray16(1, 0, color.Gray16{Y: 4000})
+	for _, img := range []image.Image{grey, colour} {
+		content, _, err := imaging.Reduce(bytes.NewReader(encoded(t, img, "png")), 2, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		small, _, err := image.Decode(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dark, _, _, _ := small.At(0, 0).RGBA()
+		light, _, _, _ := small.At(1, 0).RGBA()
+		if dark > 0x1000 || light < 0xf000 {
+			t.Errorf("%T: %d and %d", img, dark, light)
+		}
+	}
+}
+
 func FuzzDecodeSamples(f *testing.F) {
 	f.Add(encoded(f, deepGrey(3, 2), "png"))
 	f.Add(encoded(f, deepColour(3, 2), "png"))

@@ -18,7 +18,8 @@ export interface Prefs {
 	showModels: boolean;
 	tabs: boolean; // one view of an item at a time
 	linkViews: boolean; // views of one size move together
-	looks: Record<string, object>; // named adjustments of images
+	looks: Record<string, object>; // named adjustments of images of all datasets
+	images: Record<string, { adjust?: object; looks?: Record<string, object> }>; // by dataset: the adjustment, and named ones
 	fill: number;
 	labels: boolean;
 	thumb: number;
@@ -54,6 +55,7 @@ const defaults: Prefs = {
 	tabs: false,
 	linkViews: true,
 	looks: {},
+	images: {},
 	fill: 0.6,
 	labels: true,
 	thumb: 160,

@@ -644,4 +644,13 @@ export const en = {
 	'looks.flat': 'Flat',
 	'looks.xray': 'X-ray',
 	'looks.negative': 'Negative',
+	window: 'Window',
+	'window.auto': 'Automatic',
+	'window.full': 'Whole range',
+	'window.apart': 'Each channel by itself',
+	slider: 'slider',
+	histogram: 'Histogram of the image',
+	bits: '{n} bits',
+	'pixel.value': 'value',
+	adjusted: 'look adjusted',
 };

@@ -1,7 +1,8 @@
 import { canvasLayer } from './c2d/layer';
 import { css, draw, pixelGrid, type Style, type View } from './c2d/draw';
 import { fit, fitRect, hold, pan, toImage, toScreen, zoomAt, type Camera, type Point, type Rect, type Size } from './camera';
-import { glLayer, plain, type Adjust, type Layer } from './gl/image';
+import { plain, type Adjust } from './adjust';
+import { glLayer, type Layer, type Picture } from './gl/image';
 import { Scene } from './scene';
 import { drawRect } from './tools/handles';
 import { nothing, type Pointer, type Tool } from './tools/tool';
@@ -92,10 +93,10 @@ export class Stage {
 		return this.layer.kind;
 	}
 
-	setImage(bitmap: ImageBitmap | null, size: Size): void {
+	setImage(picture: Picture | null, size: Size): void {
 		const first = this.image.width !== size.width || this.image.height !== size.height;
 		this.image = size;
-		this.layer.setImage(bitmap, size.width, size.height);
+		this.layer.setImage(picture, size.width, size.height);
 		if (first && !this.touched) this.fit();
 		this.invalidate('image', 'shapes', 'hud');
 	}

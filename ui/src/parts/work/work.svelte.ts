@@ -18,7 +18,8 @@ import { problemsOf, type Problem } from '../../store/problems';
 import { Session, type Copied, type Target } from '../../store/session';
 import { known, type Template } from '../../store/templates';
 import { keyOf, refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
-import { plain, type Adjust } from '../../stage/gl/image';
+import { kept, plain, type Adjust } from '../../stage/adjust';
+import type { Picture } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
 import { health } from '../../health.svelte';
 import { t, type Key } from '../../i18n';
@@ -139,6 +140,7 @@ export class Work {
 	showRejected = $state(false);
 	peek = $state(false);
 	adjust: Adjust = $state.raw(plain);
+	pictures: Readonly<Record<number, Picture>> = $state.raw({}); // by view, those that are shown whole
 	tool = $state('select'); // an id of tools.ts
 	lastTool = 'box'; // that drew, for repeating
 	drawing = $state(false); // something is half drawn
@@ -147,6 +149,7 @@ export class Work {
 	segmenting: { at: 'idle' | 'asking' | 'failed'; message: string } = $state.raw({ at: 'idle', message: '' });
 	intoSelected = $state(false);
 	hint: Key | null = $state(null);
+	pixel: number[] | null = $state.raw(null); // the values of the picture under the pointer
 	pointer: { x: number; y: number } | null = $state.raw(null);
 	zoom = $state(1);
 	pane = $state(0); // the view in focus
@@ -175,6 +178,7 @@ export class Work {
 		// eslint-disable-next-line @typescript-eslint/no-this-alias -- the page shows one work at a time
 		current = this;
 		this.live = new Live(dataset, tab);
+		this.adjust = kept(prefs.images[dataset]?.adjust);
 		session(dataset).then(
 			(o) => {
 				this.opened = o;
@@ -300,7 +304,7 @@ export class Work {
 		rows.then(
 			(list) => {
 				const view = list.find((r) => r.table_info.base_schema === 'Image');
-				if (view && typeof view.data.url === 'string') imageOf(this.dataset, view.data.url).catch(() => {});
+				if (view && typeof view.data.url === 'string') pictureOf(this.dataset, view.data.url).catch(() => {});
 			},
 			() => prefetched.delete(key),
 		);
@@ -542,6 +546,13 @@ export class Work {
 	}
 
 	color: () => number = () => 0x5aa9ff;
+
+	// setAdjust changes how images look, and remembers it for the dataset.
+	setAdjust(adjust: Adjust): void {
+		this.adjust = adjust;
+		const { [this.dataset]: mine, ...others } = prefs.images;
+		save({ images: { ...others, [this.dataset]: { ...mine, adjust } } });
+	}
 
 	setTool(id: string): void {
 		const def = toolById.get(id);
@@ -825,10 +836,18 @@ export class Work {
 
 const prefetched = new Map<string, Promise<Row[]>>();
 
+// pictureOf loads what is shown of a view: an image, or the samples of one of 16 bits.
+export async function pictureOf(dataset: string, url: string): Promise<Picture> {
+	const kind = /\.(png|tiff?)$/i.exec(url);
+	const deep = kind && (await import('./samples').then((m) => m.samplesOf(dataset, url)).catch(() => null));
+	// Browsers show no TIFF: the server makes a JPEG of it.
+	return deep ?? imageOf(dataset, url, kind && kind[1].toLowerCase() !== 'png' ? 3840 : undefined);
+}
+
 // imageOf decodes an image, and keeps the last few.
 const images = new Map<string, Promise<ImageBitmap>>();
-export function imageOf(dataset: string, url: string): Promise<ImageBitmap> {
-	const address = media.url(dataset, url);
+function imageOf(dataset: string, url: string, width?: number): Promise<ImageBitmap> {
+	const address = media.url(dataset, url, width);
 	let image = images.get(address);
 	if (!image) {
 		image = loadImage(address);

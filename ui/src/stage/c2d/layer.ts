@@ -1,5 +1,6 @@
+import { equalize, paint, plain, sameLook, small, wide, type Adjust } from '../adjust';
 import { matrix } from '../camera';
-import { equalize, type Adjust, type Layer } from '../gl/image';
+import { deep, type Layer, type Picture } from '../gl/image';
 import type { Scene } from '../scene';
 import { css } from './draw';
 
@@ -8,7 +9,7 @@ import { css } from './draw';
 export function canvasLayer(canvas: HTMLCanvasElement): Layer {
 	const ctx = canvas.getContext('2d')!;
 	const stats = { draws: 0, uploaded: 0 };
-	let bitmap: ImageBitmap | null = null;
+	let picture: Picture | null = null;
 	let size = { width: 0, height: 0 };
 	let scene: Scene | null = null;
 	let adjusted: { of: string; image: CanvasImageSource } | null = null;
@@ -17,26 +18,16 @@ export function canvasLayer(canvas: HTMLCanvasElement): Layer {
 	function look(adjust: Adjust): CanvasImageSource {
 		const of = JSON.stringify({ ...adjust, smooth: true });
 		if (adjusted?.of === of) return adjusted.image;
-		const { brightness, contrast, gamma, low, high, channel, invert } = adjust;
-		let image: CanvasImageSource = bitmap!;
-		if (brightness || contrast || gamma || low > 0 || high < 1 || channel !== 'rgb' || invert || adjust.equalize) {
-			const off = new OffscreenCanvas(bitmap!.width, bitmap!.height);
+		const from = picture!;
+		let image: CanvasImageSource;
+		if (deep(from)) image = from.canvas(adjust);
+		else if (sameLook({ ...adjust, smooth: true }, plain)) image = from;
+		else {
+			const off = new OffscreenCanvas(from.width, from.height);
 			const c = off.getContext('2d', { willReadFrequently: true })!;
-			c.drawImage(bitmap!, 0, 0);
+			c.drawImage(from, 0, 0);
 			const pixels = c.getImageData(0, 0, off.width, off.height);
-			const even = adjust.equalize ? equalize(pixels.data) : null;
-			const table = new Uint8ClampedArray(256).map((_, v) => {
-				const level = Math.min(1, Math.max(0, ((even?.[v] ?? v) / 255 - low) / Math.max(1 / 255, high - low)));
-				let x = (level ** (2 ** (-gamma * 1.6)) - 0.5) * 2 ** (contrast * 2) + 0.5 + brightness;
-				if (invert) x = 1 - x;
-				return x * 255;
-			});
-			const only = { rgb: -1, r: 0, g: 1, b: 2, grey: 3 }[channel];
-			const p = pixels.data;
-			for (let i = 0; i < p.length; i += 4) {
-				const v = only === 3 ? 0.299 * p[i] + 0.587 * p[i + 1] + 0.114 * p[i + 2] : only >= 0 ? p[i + only] : -1;
-				for (let k = 0; k < 3; k++) p[i + k] = table[Math.round(v >= 0 ? v : p[i + k])];
-			}
+			paint(pixels.data, pixels.data, 4, adjust, adjust.windows ?? wide, adjust.equalize ? equalize(small(from)) : null);
 			c.putImageData(pixels, 0, 0);
 			image = off;
 		}
@@ -48,7 +39,7 @@ export function canvasLayer(canvas: HTMLCanvasElement): Layer {
 		kind: '2d',
 		stats,
 		setImage(image, width, height) {
-			bitmap = image;
+			picture = image;
 			size = { width, height };
 			adjusted = null;
 		},
@@ -81,7 +72,7 @@ export function canvasLayer(canvas: HTMLCanvasElement): Layer {
 			const [a, b, c, d, e, f] = matrix(camera, view.image);
 			ctx.setTransform(a * ratio, b * ratio, c * ratio, d * ratio, e * ratio, f * ratio);
 			ctx.imageSmoothingEnabled = adjust.smooth && camera.scale < 8;
-			if (bitmap) {
+			if (picture) {
 				ctx.drawImage(look(adjust), 0, 0, size.width, size.height);
 				stats.draws++;
 			}

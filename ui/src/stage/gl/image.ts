@@ -1,31 +1,12 @@
+import { equalize, lookShader, setLook, small, wide, type Adjust } from '../adjust';
 import { matrix } from '../camera';
 import type { View } from '../c2d/draw';
+import type { Painter, Samples } from '../samples';
 import type { Scene } from '../scene';
 
-// Adjust is the live change of the image's look. Zero values leave the image as it is.
-export interface Adjust {
-	brightness: number; // -1 to 1
-	contrast: number; // -1 to 1
-	gamma: number; // exponent's logarithm, -1 to 1
-	low: number; // 0 to 1: what becomes black
-	high: number; // 0 to 1, above low: what becomes white
-	channel: 'rgb' | 'r' | 'g' | 'b' | 'grey';
-	invert: boolean;
-	equalize: boolean;
-	smooth: boolean;
-}
-
-export const plain: Adjust = {
-	brightness: 0,
-	contrast: 0,
-	gamma: 0,
-	low: 0,
-	high: 1,
-	channel: 'rgb',
-	invert: false,
-	equalize: false,
-	smooth: true,
-};
+// Picture is what a layer shows: a bitmap, or the samples of an image of 16 bits.
+export type Picture = ImageBitmap | Samples;
+export const deep = (p: Picture): p is Samples => 'counted' in p;
 
 export interface MaskStyle {
 	selected: ReadonlySet<string>;
@@ -38,7 +19,7 @@ export interface MaskStyle {
 // Layer draws the image and the masks of one view. There are two: WebGL2, and Canvas2D where that is missing.
 export interface Layer {
 	readonly kind: 'gl' | '2d';
-	setImage(image: ImageBitmap | null, width: number, height: number): void;
+	setImage(image: Picture | null, width: number, height: number): void;
 	setMasks(scene: Scene): void;
 	draw(view: View, adjust: Adjust, style: MaskStyle): void;
 	readonly stats: { draws: number; uploaded: number };
@@ -54,19 +35,13 @@ void main() { uv = corner; vec3 p = toClip * vec3(tile.xy + corner * tile.zw, 1.
 
 const imageFragment = `#version 300 es
 precision highp float;
-uniform sampler2D image; uniform sampler2D table; uniform vec4 adjust; uniform vec2 levels; uniform ivec2 mode; in vec2 uv; out vec4 color;
-vec3 curve(vec3 c) {
-	if ((mode.y & 2) != 0) c = vec3(texture(table, vec2(c.r, 0.5)).r, texture(table, vec2(c.g, 0.5)).r, texture(table, vec2(c.b, 0.5)).r);
-	c = pow(clamp((c - levels.x) * levels.y, 0.0, 1.0), vec3(adjust.z));
-	c = (c - 0.5) * adjust.y + 0.5 + adjust.x;
-	return (mode.y & 1) != 0 ? 1.0 - c : c;
-}
+uniform sampler2D image; uniform sampler2D table; in vec2 uv; out vec4 color;
+${lookShader}
 void main() {
 	vec4 t = texture(image, uv);
 	vec3 c = t.rgb;
-	if (mode.x == 1) c = c.rrr; else if (mode.x == 2) c = c.ggg; else if (mode.x == 3) c = c.bbb;
-	else if (mode.x == 4) c = vec3(dot(c, vec3(0.299, 0.587, 0.114)));
-	color = vec4(clamp(curve(c), 0.0, 1.0) * t.a, t.a);
+	if ((mode.y & 2) != 0) c = vec3(texture(table, vec2(c.r, 0.5)).r, texture(table, vec2(c.g, 0.5)).r, texture(table, vec2(c.b, 0.5)).r);
+	color = vec4(look(c) * t.a, t.a);
 }`;
 
 const maskVertex = `#version 300 es
@@ -106,7 +81,10 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 	if (!context) return null;
 	const gl = context;
 	const stats = { draws: 0, uploaded: 0 };
-	let bitmap: ImageBitmap | null = null;
+	let picture: Picture | null = null;
+	let bitmap: ImageBitmap | null = null; // the picture, if it is none of 16 bits
+	let painter: Painter | null = null; // of the picture, if it is
+	let even: Uint8Array<ArrayBuffer> = new Uint8Array(256);
 	let size = { width: 0, height: 0 };
 	let tiles: { x: number; y: number; w: number; h: number; texture: WebGLTexture }[] = [];
 	let pages: WebGLTexture[] = [];
@@ -156,6 +134,7 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 			gl.compileShader(s);
 			gl.attachShader(p, s);
 		}
+		gl.bindAttribLocation(p, 0, 'corner'); // one array serves all that draw images
 		gl.linkProgram(p);
 		if (!gl.getProgramParameter(p, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error(`shader: ${gl.getProgramInfoLog(p)}`);
 		return p;
@@ -174,7 +153,16 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 	function uploadImage(): void {
 		for (const t of tiles) gl.deleteTexture(t.texture);
 		tiles = [];
-		if (!bitmap) return;
+		painter?.dispose();
+		painter = null;
+		bitmap = null;
+		if (!picture) return;
+		if (deep(picture)) {
+			painter = picture.painter(gl, program, imageVertex);
+			stats.uploaded += painter.uploaded;
+			return;
+		}
+		bitmap = picture;
 		const kx = size.width / bitmap.width,
 			ky = size.height / bitmap.height;
 		for (let y = 0; y < bitmap.height; y += tileSize)
@@ -260,23 +248,10 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 
 	function equalizeTable(): void {
 		if (!bitmap || !tools) return;
-		const scale = Math.min(1, 256 / Math.max(bitmap.width, bitmap.height));
-		const small = new OffscreenCanvas(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
-		const ctx = small.getContext('2d')!;
-		ctx.drawImage(bitmap, 0, 0, small.width, small.height);
+		even = equalize(small(bitmap));
 		gl.bindTexture(gl.TEXTURE_2D, tools.table);
 		gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-		gl.texSubImage2D(
-			gl.TEXTURE_2D,
-			0,
-			0,
-			0,
-			256,
-			1,
-			gl.RED,
-			gl.UNSIGNED_BYTE,
-			equalize(ctx.getImageData(0, 0, small.width, small.height).data),
-		);
+		gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, 256, 1, gl.RED, gl.UNSIGNED_BYTE, even);
 	}
 
 	tools = build();
@@ -297,7 +272,7 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 		kind: 'gl',
 		stats,
 		setImage(image, width, height) {
-			bitmap = image;
+			picture = image;
 			size = { width, height };
 			uploadImage();
 			equalizeTable();
@@ -334,13 +309,12 @@ export function glLayer(canvas: HTMLCanvasElement): Layer | null {
 			gl.enable(gl.BLEND);
 			gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
 			smooth = adjust.smooth && camera.scale < 8;
-			gl.useProgram(tools.imageProgram);
 			gl.bindVertexArray(tools.imageArray);
+			if (painter) stats.draws += painter.draw(toClip, adjust, camera.scale * ratio, smooth);
+			gl.useProgram(tools.imageProgram);
 			const u = (name: string) => gl.getUniformLocation(tools!.imageProgram, name);
 			gl.uniformMatrix3fv(u('toClip'), false, toClip);
-			gl.uniform4f(u('adjust'), adjust.brightness, 2 ** (adjust.contrast * 2), 2 ** (-adjust.gamma * 1.6), 0);
-			gl.uniform2f(u('levels'), adjust.low, 1 / Math.max(1 / 255, adjust.high - adjust.low));
-			gl.uniform2i(u('mode'), ['rgb', 'r', 'g', 'b', 'grey'].indexOf(adjust.channel), (adjust.invert ? 1 : 0) | (adjust.equalize ? 2 : 0));
+			setLook(gl, tools.imageProgram, adjust, adjust.windows ?? wide, even);
 			gl.uniform1i(u('image'), 0);
 			gl.uniform1i(u('table'), 1);
 			gl.activeTexture(gl.TEXTURE1);
@@ -400,19 +374,4 @@ function cut(crop: Crop, side: number): Crop[] {
 			out.push({ x: crop.x + x, y: crop.y + y, width, height, data });
 		}
 	return out;
-}
-
-// equalize makes the table that spreads the image's brightness evenly.
-export function equalize(rgba: Uint8ClampedArray): Uint8Array {
-	const counts = new Uint32Array(256);
-	for (let i = 0; i < rgba.length; i += 4) counts[Math.round(0.299 * rgba[i] + 0.587 * rgba[i + 1] + 0.114 * rgba[i + 2])]++;
-	const table = new Uint8Array(256);
-	const first = counts.find((n) => n > 0) ?? 0;
-	const rest = rgba.length / 4 - first;
-	let sum = 0;
-	for (let v = 0; v < 256; v++) {
-		sum += counts[v];
-		table[v] = rest > 0 ? Math.max(0, Math.round(((sum - first) / rest) * 255)) : v;
-	}
-	return table;
 }
