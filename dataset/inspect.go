@@ -397,11 +397,6 @@ func (x *inspector) compat(table string, class *schema.Class, columns *arrow.Sch
 func (x *inspector) rows(ctx context.Context, table string) error {
 	class, _ := x.m.schema.Class(table)
 	group := class.Group()
-	reader, _, err := x.c.scan(ctx, table, nil)
-	if err != nil {
-		return x.unreadable(ctx, table, err)
-	}
-	defer reader.Close()
 	codec, err := rowcodec.ForClass(class)
 	if err != nil {
 		return err
@@ -409,7 +404,7 @@ func (x *inspector) rows(ctx context.Context, table string) error {
 	p := x.newRowLook(table, class)
 	var decoder *rowcodec.Decoder
 	var rows []*schema.Dynamic
-	for batch, err := range reader.All(ctx) {
+	for batch, err := range x.c.scan(ctx, table, nil, nil) {
 		if err == nil && decoder == nil && group != schema.GroupEmbeddings {
 			decoder, err = codec.Decoder(batch.Schema())
 		}

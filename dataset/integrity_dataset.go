@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"pixano/internal/lance"
@@ -125,40 +126,58 @@ func (d *Dataset) newChecker(ctx context.Context, hash func(string) uint64) (*ch
 	})
 }
 
-// scan starts a read of columns of a table at its version, which has the number of rows that is returned.
-func (c *checker) scan(ctx context.Context, table string, columns []string) (reader *lance.Reader, rows int64, err error) {
-	if err := c.errs[table]; err != nil {
-		return nil, 0, placed("check", table, err)
-	}
-	err = c.d.read(ctx, "check", func(v *view) error {
-		t, done, err := v.tableAt(ctx, table, c.versions[table])
+// scan reads columns of a table at its version, nil for all. start, if it is not nil, is told the number of rows before.
+func (c *checker) scan(ctx context.Context, table string, columns []string, start func(rows int64)) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		var rows int64
+		// Each time anew, since the shared handle may move on between two queries.
+		at := func(use func(t *lance.Table) error) error {
+			return c.d.read(ctx, "check", func(v *view) error {
+				t, done, err := v.tableAt(ctx, table, c.versions[table])
+				if err != nil {
+					return err
+				}
+				defer done()
+				return use(t)
+			})
+		}
+		err := c.errs[table]
+		if err == nil {
+			err = at(func(t *lance.Table) (err error) {
+				rows, err = t.Count(ctx, "")
+				return err
+			})
+		}
 		if err != nil {
-			return err
+			yield(nil, placed("check", table, err))
+			return
 		}
-		defer done()
-		if rows, err = t.Count(ctx, ""); err != nil {
-			return err
+		if start != nil {
+			start(rows)
 		}
-		reader, err = t.Query(ctx, lance.Query{Columns: columns})
-		return err
-	})
-	if err != nil {
-		return nil, 0, placed("check", table, err)
+		query := func(q lance.Query) (reader *lance.Reader, err error) {
+			err = at(func(t *lance.Table) (err error) {
+				reader, err = t.Query(ctx, q)
+				return err
+			})
+			return reader, err
+		}
+		for batch, err := range inParts(ctx, lance.Query{Columns: columns}, rows, query) {
+			if err != nil {
+				err = placed("check", table, err)
+			}
+			if !yield(batch, err) {
+				return
+			}
+		}
 	}
-	return reader, rows, nil
 }
 
 // eachID calls a function for the ids of a table.
 func (c *checker) eachID(ctx context.Context, table string, start func(rows int64), each func(id string)) error {
-	reader, rows, err := c.scan(ctx, table, []string{"id"})
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	start(rows)
-	for batch, err := range reader.All(ctx) {
+	for batch, err := range c.scan(ctx, table, []string{"id"}, start) {
 		if err != nil {
-			return at("check", table, err)
+			return err
 		}
 		column, err := stringColumn(batch, "id")
 		if err != nil {
@@ -228,7 +247,7 @@ func (c *checker) repeats(ctx context.Context, table string) (repeats, error) {
 		first := make([]string, len(part)) // the first id of each hash
 		seen, again := make([]bool, len(part)), make([]bool, len(part))
 		others := map[int]map[string]bool{} // further ids of a hash, and whether they are there again
-		err := c.eachID(ctx, table, func(int64) {}, func(id string) {
+		err := c.eachID(ctx, table, nil, func(id string) {
 			i, suspect := slices.BinarySearch(part, c.hash(id))
 			switch {
 			case !suspect:
@@ -300,15 +319,10 @@ func (c *checker) table(ctx context.Context, name string, yield func(Violation, 
 	for _, column := range r.columns {
 		columns = append(columns, column.name)
 	}
-	reader, _, err := c.scan(ctx, name, columns)
-	if err != nil {
-		return false, err
-	}
-	defer reader.Close()
 	refs, last := make([]ref, len(r.columns)), make([]target, len(r.columns))
 	tables, to := make([]*array.String, len(r.columns)), make([]*array.String, len(r.columns))
 	exists := func(column int, to ref) (bool, error) { return c.exists(ctx, &last[column], to) }
-	for batch, err := range reader.All(ctx) {
+	for batch, err := range c.scan(ctx, name, columns, nil) {
 		if err != nil {
 			return false, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sort"
-	"strconv"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -158,8 +157,13 @@ func (c *rowCache) prepare(ctx context.Context, table *cachedTable, t *lance.Tab
 			c.drop(table)
 		}
 	}
+	whole := table.top == 0
 	if err := c.fill(ctx, table, t); err != nil {
 		c.drop(table)
+		return false, err
+	}
+	if now, err := t.Version(ctx); whole && (err != nil || now != version) {
+		c.drop(table) // the handle moved on between two parts
 		return false, err
 	}
 	table.version = version
@@ -183,11 +187,12 @@ func keptAddresses(ctx context.Context, t *lance.Table, from, to uint64) (bool, 
 
 // fill reads the rows from the fragment top on.
 func (c *rowCache) fill(ctx context.Context, table *cachedTable, t *lance.Table) error {
-	q := lance.Query{WithRowID: true}
-	if table.top > 0 {
-		q.Where = "_rowid >= " + strconv.FormatUint(table.top<<32, 10)
+	all, err := t.Count(ctx, "")
+	if err != nil {
+		return err
 	}
-	for batch, err := range t.Batches(ctx, q) {
+	read := int64(table.rows())
+	for batch, err := range fromFragment(ctx, t, lance.Query{WithRowID: true}, table.top, all) {
 		if err != nil {
 			return err
 		}
@@ -212,9 +217,11 @@ func (c *rowCache) fill(ctx context.Context, table *cachedTable, t *lance.Table)
 		table.parts = append(table.parts, cachedPart{kept, rows})
 		table.top = max(table.top, rows[len(rows)-1]>>32+1)
 		table.bytes += bytes
+		read += int64(len(rows))
 		c.mu.Lock()
 		c.bytes += bytes
-		full := c.bytes > cacheBytes
+		// Of a table that will not fit no more is read than shows that.
+		full := c.bytes > cacheBytes || float64(table.bytes)/float64(read)*float64(all) > 1.25*cacheBytes
 		c.mu.Unlock()
 		if full {
 			c.drop(table)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"slices"
-	"strconv"
 	"sync"
 
 	"pixano/internal/lance"
@@ -177,11 +176,11 @@ func (x *rowIndex) hook(i int32) {
 
 // add adds the rows from the fragment top on.
 func (x *rowIndex) add(ctx context.Context, t *lance.Table) error {
-	q := lance.Query{Columns: []string{x.column}, WithRowID: true}
-	if x.top > 0 {
-		q.Where = "_rowid >= " + strconv.FormatUint(x.top<<32, 10)
+	all, err := t.Count(ctx, "")
+	if err != nil {
+		return err
 	}
-	for batch, err := range t.Batches(ctx, q) {
+	for batch, err := range fromFragment(ctx, t, lance.Query{Columns: []string{x.column}, WithRowID: true}, x.top, all) {
 		if err != nil {
 			return err
 		}
