@@ -16,6 +16,9 @@ import (
 	manual "pixano/docs"
 )
 
+// reachable lets keys scroll long lines of code, and makes head cells that say nothing plain ones.
+var reachable = strings.NewReplacer("<pre>", `<pre tabindex="0">`, "<th></th>", "<td></td>")
+
 var manualPage = template.Must(template.New("manual").Parse(`<!doctype html>
 <html lang="en">
 <head>
@@ -42,7 +45,7 @@ h2 { margin-top: 2.5rem; }
 </head>
 <body>
 <nav><a href="./">Manual</a><a href="cli.md">Command line</a><a href="../">REST</a><a href="../../app/">Library</a></nav>
-{{.Body}}
+<main>{{.Body}}</main>
 </body>
 </html>
 `))
@@ -74,7 +77,7 @@ func (s *Server) routeManual() {
 			return err
 		}
 		title, _, _ := strings.Cut(string(text[max(0, bytes.Index(text, []byte("# "))):]), "\n")
-		err = manualPage.Execute(&out, map[string]any{"Title": strings.TrimPrefix(title, "# "), "Body": template.HTML(body.String())})
+		err = manualPage.Execute(&out, map[string]any{"Title": strings.TrimPrefix(title, "# "), "Body": template.HTML(reachable.Replace(body.String()))})
 		if err != nil {
 			return err
 		}

@@ -1,31 +1,10 @@
 // @vitest-environment jsdom
 // Parts by themselves: what the keyboard does, and that axe finds nothing wrong.
+import { clean, text } from './testing';
 import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
-import axe from 'axe-core';
-import { createRawSnippet } from 'svelte';
-import { afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 
-beforeAll(() => {
-	// What jsdom lacks: colour schemes, dialogs, the base address.
-	vi.stubGlobal('matchMedia', () => ({ matches: false, addEventListener: () => {}, removeEventListener: () => {} }));
-	HTMLDialogElement.prototype.showModal = function () {
-		this.open = true;
-	};
-	HTMLDialogElement.prototype.close = function () {
-		this.open = false;
-		this.dispatchEvent(new Event('close'));
-	};
-	document.head.innerHTML = '<base href="http://localhost:3000/app/">';
-	history.replaceState(null, '', '/app/');
-});
 afterEach(cleanup);
-
-const text = (s: string) => createRawSnippet(() => ({ render: () => `<span>${s}</span>` }));
-
-async function clean(): Promise<void> {
-	const { violations } = await axe.run(document.body, { rules: { region: { enabled: false }, 'color-contrast': { enabled: false } } });
-	expect(violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html}`))).toEqual([]);
-}
 
 test('Button: an icon alone has a name, and pressed is told', async () => {
 	const { default: Button } = await import('./ui/Button.svelte');

@@ -38,6 +38,7 @@ export class Stage {
 	stats = { script: 0, frames: 0, draws: 0, uploaded: 0, painted: 0 };
 
 	private size: Size = { width: 0, height: 0 };
+	private corner = { x: 0, y: 0 }; // of the box on the screen
 	private ratio = 1;
 	private layer: Layer;
 	private canvases: HTMLCanvasElement[];
@@ -188,6 +189,7 @@ export class Stage {
 		const { clientWidth: width, clientHeight: height } = this.box;
 		if (width === 0 || height === 0) return;
 		const before = this.size;
+		const { left: x, top: y } = this.box.getBoundingClientRect();
 		this.ratio = Math.min(2, globalThis.devicePixelRatio || 1);
 		this.size = { width, height };
 		const mx = Math.round(width * margin),
@@ -201,7 +203,8 @@ export class Stage {
 			c.style.top = `${-my}px`;
 		}
 		if (!this.touched) this.fit();
-		else if (before.width) this.setCamera(pan(this.camera, (width - before.width) / 2, (height - before.height) / 2));
+		else if (before.width) this.setCamera(pan(this.camera, this.corner.x - x, this.corner.y - y)); // it stays where the eye has it
+		this.corner = { x, y };
 		this.drawn = null;
 		this.invalidate('image', 'shapes', 'hud');
 	}

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
@@ -179,6 +181,50 @@ test('a selection: set a field, undo, delete, undo; saved views; more like one',
 	await other.page.waitForFunction(() => new URL(location.href).searchParams.get('q') === 'red' && document.querySelector('.cell img'));
 	expect([...errors, ...other.errors]).toEqual([]);
 	await other.context.close();
+	await context.close();
+});
+
+test('what is shown, copied as a call of REST and as a Go program: both give the same items', async () => {
+	const { page, errors, context } = await open(b);
+	await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+	const copied = async (name: string) => {
+		await page.getByRole('button', { name: 'The same as a call' }).click();
+		await page.getByRole('button', { name: `Copy ${name}` }).click();
+		await page.getByText('Copied').first().waitFor();
+		await page.keyboard.press('Escape');
+		return page.evaluate(() => navigator.clipboard.readText());
+	};
+	const run = (command: string, args: string[]) => {
+		const done = spawnSync(command, args, { cwd: repository, encoding: 'utf8' });
+		expect(done.status, done.stderr).toBe(0);
+		return done.stdout;
+	};
+	const where = "split = 'val' AND weather <> 'rain'";
+	const has = [{ table: 'objects', where: "category = 'car'" }];
+	await page.goto(`${server.url}/app/d/${ds}?${new URLSearchParams({ view: 'grid', where, has: JSON.stringify(has), sort: 'id desc' })}`);
+	await page.waitForSelector('.cell img');
+	const want = (await query<{ items: { row: Row }[] }>(`/explore/${ds}`, { query: { where, has, order_by: 'id desc' } })).items.map(
+		(c) => c.row.id,
+	);
+	expect(want.length).toBeGreaterThan(2);
+	const answer = JSON.parse(run('sh', ['-c', await copied('REST')])) as { items: { row: Row }[]; total: number };
+	expect([answer.items.map((c) => c.row.id), answer.total]).toEqual([want, want.length]);
+	const at = mkdtempSync(join(tmpdir(), 'pixano-ui-go-'));
+	const program = async () => {
+		const text = (await copied('Go')).replace('"library/', `"${lib.dir}/library/`);
+		writeFileSync(join(at, 'main.go'), text);
+		expect(run('gofmt', ['-l', at])).toBe('');
+		return run('go', ['run', join(at, 'main.go')])
+			.trim()
+			.split('\n');
+	};
+	expect(await program()).toEqual(want);
+	// A search, by a row that results are like
+	await page.goto(`${server.url}/app/d/${ds}?${new URLSearchParams({ view: 'grid', where, emb: 'image_embedding', like: 'street_004' })}`);
+	await page.waitForSelector('.cell img');
+	expect(await program()).toEqual((JSON.parse(run('sh', ['-c', await copied('REST')])) as typeof answer).items.map((c) => c.row.id));
+	rmSync(at, { recursive: true, force: true });
+	expect(errors).toEqual([]);
 	await context.close();
 });
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, demo, open, Server, shots, type Library } from '../lib';
+import { browser, demo, drag, open, placeOf, Server, shots, type Library } from '../lib';
 
 const references = join(import.meta.dirname, '../shots');
 const update = process.env.PIXANO_SHOTS === 'update';
@@ -57,6 +57,7 @@ interface Look {
 	width?: number;
 	lang?: string;
 	zoom?: number; // of the whole page: fewer CSS pixels, each of more real ones
+	then?: (page: Page) => Promise<unknown>; // what is done before the picture is taken
 }
 const pages: Omit<Look, 'name'>[] = [
 	{ path: '', ready: 'a.card img' },
@@ -84,7 +85,49 @@ const looks: Look[] = [
 	{ ...pages[4], name: 'schema-zoom', zoom: 2 },
 ];
 
-test.each(looks)('$name is as it was', async ({ name, path, ready, theme = 'dark', width = 1280, lang = 'en', zoom = 1 }) => {
+// The workspace: boxes, masks and skeletons of an item, and what is done with them. Nothing of it is stored.
+const item = 'd/demo_streets/i/street_001';
+const keys = async (page: Page, ...list: string[]) => {
+	await page.focus('[data-stage]');
+	for (const k of list) await page.keyboard.press(k);
+};
+const click = async (page: Page, ...points: [number, number][]) => {
+	for (const p of points) {
+		const { x, y } = await placeOf(page, ...p);
+		await page.mouse.click(x, y);
+	}
+};
+const work: Record<string, (page: Page) => Promise<unknown>> = {
+	objects: async () => {},
+	properties: (page) => keys(page, 'Tab'),
+	polygon: async (page) => {
+		await keys(page, 'p');
+		await click(page, [60, 420], [330, 420], [400, 560], [120, 600]);
+	},
+	review: (page) => keys(page, 'Shift+r'),
+	image: async (page) => {
+		await page.locator('#tab-image').click();
+		await page.getByLabel('Brightness').fill('0.3');
+		await page.getByLabel('Invert').check();
+	},
+	smart: async (page) => {
+		await keys(page, 'w');
+		await page.waitForSelector('select:has(option:text("builtin-grabcut"))');
+		await drag(page, [750, 375], [955, 475]);
+		await page.waitForTimeout(200); // until it has been asked
+		await page.waitForSelector('[data-segmenting="idle"]', { state: 'attached', timeout: 60_000 });
+	},
+};
+for (const [name, then] of Object.entries(work))
+	for (const theme of ['dark', 'light'] as const)
+		looks.push({ name: `work-${name}-${theme}`, path: item, ready: '.objects .line', theme, then });
+looks.push(
+	{ name: 'work-1920', path: item, ready: '.objects .line', width: 1920 },
+	{ name: 'work-fr', path: item, ready: '.objects .line', lang: 'fr', theme: 'light' },
+	{ name: 'work-zoom', path: item, ready: '[data-stage]', zoom: 2 },
+);
+
+test.each(looks)('$name is as it was', async ({ name, path, ready, theme = 'dark', width = 1280, lang = 'en', zoom = 1, then }) => {
 	// Which models there are is the machine's affair.
 	const size = { width: width / zoom, height: (width === 1280 ? 800 : 1080) / zoom };
 	const { page, context, errors } = await open(b, { theme, lang, annotator: 'ana', showModels: false }, size);
@@ -92,6 +135,9 @@ test.each(looks)('$name is as it was', async ({ name, path, ready, theme = 'dark
 	await page.locator(ready).first().waitFor({ state: 'attached' });
 	await page.evaluate(() => document.fonts.ready);
 	await page.waitForLoadState('networkidle');
+	if (then) await page.waitForTimeout(500);
+	await then?.(page);
+	await page.mouse.move(0, 0);
 	await page.waitForTimeout(900);
 	const taken = await page.screenshot({ animations: 'disabled', caret: 'hide' });
 	const file = join(references, `${name}.png`);
@@ -104,5 +150,6 @@ test.each(looks)('$name is as it was', async ({ name, path, ready, theme = 'dark
 		expect(share, `part of ${name} that differs; what it is now: ${shots}/${name}-differs.png`).toBeLessThanOrEqual(most);
 	}
 	expect(errors).toEqual([]);
+	await page.goto('about:blank'); // it tells the server, so that the next one is alone
 	await context.close();
 });

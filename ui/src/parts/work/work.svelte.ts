@@ -37,7 +37,7 @@ import { toolById } from './tools';
 // tab names this browser tab, for the journal.
 const tab = crypto.randomUUID();
 let database: Promise<{ db: Database; alive: Set<string> }> | null = null;
-const journals = () => (database ??= Promise.all([openJournal(), livingTabs(tab)]).then(([db, alive]) => ({ db, alive })));
+const journals = async () => (database ??= Promise.all([openJournal(), livingTabs(tab)]).then(([db, alive]) => ({ db, alive })));
 
 // The journal of a browser that has no storage, such as a private window of some: work goes on without it.
 const noJournal: Journal = { write: async () => {}, remove: async () => {}, sending: async () => {} };
