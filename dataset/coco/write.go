@@ -44,6 +44,7 @@ type writer struct {
 	imageIDs int64 // over all files, so that they can be put together
 	annIDs   int64
 	poses    map[string]features.KeyPointTemplate // of categories
+	known    []features.KeyPointTemplate          // the dataset's own first
 	buf      []byte
 }
 
@@ -79,6 +80,10 @@ func newWriter(ctx context.Context, out *exchange.Output) (exchange.Writer, erro
 			w.extra[table] = attributes(w.schema, table)
 		}
 		w.renamed(ctx)
+		if w.known, err = out.Dataset().KeyPointTemplates(); err != nil {
+			return nil, err
+		}
+		w.known = append(w.known, features.KeyPointTemplates()...)
 	}
 	if w.rest, err = out.NewSpool(); err == nil && w.strict && len(t.texts) > 0 {
 		if w.shown, err = out.NewSpool(); err == nil {
@@ -778,10 +783,8 @@ func (w *writer) points(row *schema.Dynamic, p pictured, category string, pairs 
 		pair{"pixano_keypoints_id", exchange.Text(row, "id")}, pair{"pixano_keypoints", json.RawMessage(own)})
 	if _, ok := w.poses[category]; !ok {
 		pose := features.KeyPointTemplate{ID: template}
-		for _, t := range features.KeyPointTemplates() {
-			if t.ID == template && len(t.Points) == len(states) {
-				pose = t
-			}
+		if i := slices.IndexFunc(w.known, func(t features.KeyPointTemplate) bool { return t.ID == template && len(t.Points) == len(states) }); i >= 0 {
+			pose = w.known[i]
 		}
 		for i := len(pose.Points); i < len(states); i++ {
 			pose.Points = append(pose.Points, features.TemplatePoint{Name: fmt.Sprintf("point_%d", i+1)})

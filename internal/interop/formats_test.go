@@ -15,6 +15,8 @@ import (
 	"pixano/dataset"
 	xch "pixano/dataset/exchange"
 	"pixano/dataset/formats"
+	"pixano/features"
+	"pixano/schema"
 )
 
 func openGolden(t *testing.T, name string) *dataset.Dataset {
@@ -189,6 +191,172 @@ func TestPycocotools(t *testing.T) {
 					t.Errorf("%d boxes and %d masks were seen, want %d and %d", seenBoxes, seenMasks, len(boxes), len(masks))
 				}
 			})
+		}
+	}
+}
+
+// TestDrawnShapes loads a strict COCO export of shapes as the web interface stores them with pycocotools: pixels, boxes and
+// key points are the dataset's, and its evaluation finds every object in itself.
+func TestDrawnShapes(t *testing.T) {
+	interpreter := python(t, "pixano")
+	const width, height = 97, 61
+	ctx := t.Context()
+	ds := must(dataset.Create(ctx, filepath.Join(t.TempDir(), "drawn"), Pets{}, dataset.Info{Name: "drawn"}, nil))(t)
+	defer ds.Close()
+	own := features.KeyPointTemplate{ID: "duck", Points: []features.TemplatePoint{{Name: "bill", X: 1}, {Name: "tail", Y: 1}, {Name: "foot", X: 1, Y: 1}},
+		Edges: [][2]int{{0, 1}, {1, 2}}}
+	if err := ds.SetKeyPointTemplates(ctx, []features.KeyPointTemplate{own}); err != nil {
+		t.Fatal(err)
+	}
+	polygon := func(points ...float64) features.RLE {
+		return must(features.RLEFromPolygons(height, width, [][]float64{points}))(t)
+	}
+	rings := [][]float64{{10, 5, 60, 5, 60, 45, 10, 45}, {20, 15, 40, 15, 40, 30}}
+	brush := make([]byte, width*height) // a stroke to the corner of the picture
+	for y := range height {
+		for x := range width {
+			if d := (y - x/2) * (y - x/2); d < 9 || x > width-4 && y > height-3 {
+				brush[y*width+x] = 1
+			}
+		}
+	}
+	// Two parts and pixels that only touch at their corners; and the same with a part that has a hole.
+	parts := must(features.Union(polygon(2, 40, 9, 40, 9, 55, 2, 55), polygon(50, 40, 80, 40, 80, 50, 50, 50),
+		polygon(80, 50, 81, 50, 81, 51, 80, 51), polygon(81, 51, 82, 51, 82, 52, 81, 52)))(t)
+	merged := must(features.Union(parts, must(features.Difference(polygon(50, 5, 80, 5, 80, 35, 50, 35), polygon(60, 20, 70, 20, 70, 30, 60, 30)))(t)))(t)
+	human := features.KeyPointTemplates()[0]
+	pose := make([]float64, 0, 34)
+	states := make([]string, 0, 17)
+	for i, p := range human.Points {
+		pose = append(pose, 0.2+p.X/2, 0.1+p.Y/2)
+		states = append(states, []string{features.StateVisible, features.StateHidden, features.StateInvisible}[i%3])
+	}
+	body := polygon(15, 5, 70, 5, 70, 50, 15, 50)
+	pet := Pets{Item: schema.NewItem("drawn")}
+	view := features.View("photo", "drawn_photo")
+	pet.Photo = schema.Image{View: schema.View{ID: view.ID, ItemRef: features.Item(pet.ID)}, URL: "drawn.jpg", Width: width, Height: height, Format: "JPEG"}
+	masks, points := map[string]features.RLE{}, map[string][]float64{}
+	for _, o := range []struct {
+		name, category string
+		mask           *features.RLE
+		metadata       string
+		template       string
+		coords         []float64
+		states         []string
+	}{
+		{name: "holed", category: "cat", mask: new(must(features.Difference(polygon(rings[0]...), polygon(rings[1]...)))(t)), metadata: `{"polygon": [[10, 5, 60, 5, 60, 45, 10, 45], [20, 15, 40, 15, 40, 30]]}`},
+		{name: "brushed", category: "cat", mask: new(must(features.RLEFromBitmap(height, width, brush))(t))},
+		{name: "parts", category: "dog", mask: &parts},
+		{name: "merged", category: "dog", mask: &merged},
+		{name: "person", category: "person", mask: &body, template: human.ID, coords: pose, states: states},
+		{name: "duck", category: "duck", template: own.ID, coords: []float64{0.5, 0.25, 0.125, 0.5, 0, 0},
+			states: []string{features.StateVisible, features.StateHidden, features.StateInvisible}},
+	} {
+		entity := features.Entity("animals", o.name)
+		pet.Animals = append(pet.Animals, Animal{schema.Entity{ID: o.name, ItemRef: features.Item(pet.ID), ViewRef: view}, o.category})
+		note := func(kind string) schema.Annotation {
+			a := xch.NewAnnotation(o.name+"_"+kind, pet.ID, view, entity, "human-ana")
+			a.InferenceMetadata = o.metadata
+			return a
+		}
+		if o.mask != nil {
+			row := schema.CompressedRLE{Annotation: note("mask")}
+			row.SetMask(*o.mask)
+			pet.Masks = append(pet.Masks, row)
+			masks[row.ID] = *o.mask
+			b := o.mask.Bounds()
+			box := schema.NewBBox(o.name + "_box")
+			box.Annotation, box.Format, box.IsNormalized = note("box"), features.FormatXYWH, true
+			box.Coords = must(features.Normalize([]float64{float64(b.Min.X), float64(b.Min.Y), float64(b.Dx()), float64(b.Dy())}, width, height))(t)
+			pet.Boxes = append(pet.Boxes, box)
+		}
+		if o.coords != nil {
+			row := schema.KeyPoints{Annotation: note("points"), TemplateID: o.template, Coords: o.coords, States: o.states}
+			pet.Points = append(pet.Points, row)
+			for i, state := range o.states {
+				v := slices.Index([]string{features.StateInvisible, features.StateHidden, features.StateVisible}, state)
+				if v == 0 {
+					points[row.ID] = append(points[row.ID], 0, 0, 0)
+					continue
+				}
+				points[row.ID] = append(points[row.ID], o.coords[2*i]*width, o.coords[2*i+1]*height, float64(v))
+			}
+		}
+	}
+	if err := ds.Add(ctx, schema.SourceTable, schema.Source{ID: "human-ana", Name: "Ana", Kind: schema.SourceHuman}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ds.AddItems(ctx, []Pets{pet}); err != nil {
+		t.Fatal(err)
+	}
+	for _, segmentation := range []string{"auto", "rle"} {
+		out := filepath.Join(t.TempDir(), "out")
+		report := exportTo(t, ds, "coco", out, true, map[string]string{"segmentation": segmentation})
+		if len(report.Files) != 1 {
+			t.Fatalf("%s: files %v, want one", segmentation, report.Files)
+		}
+		file, seen := filepath.Join(out, report.Files[0]), filepath.Join(t.TempDir(), "seen.json")
+		runPython(t, interpreter, "testdata/formats.py", "coco", file, seen)
+		sawMasks, sawPoints := 0, 0
+		near := func(got, want []float64) bool {
+			return slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })
+		}
+		for _, a := range readJSON[map[string]struct {
+			Area      float64
+			BBox      []float64
+			MaskBox   []float64 `json:"mask_box"`
+			Counts    string    `json:"mask_counts"`
+			MaskID    string    `json:"mask_id"`
+			PointsID  string    `json:"points_id"`
+			KeyPoints []float64
+			Labelled  int `json:"num_keypoints"`
+			Names     []string
+			Skeleton  [][2]int
+		}](t, seen) {
+			if want, ok := masks[a.MaskID]; ok {
+				sawMasks++
+				_, counts := want.Compressed()
+				b := want.Bounds()
+				box := []float64{float64(b.Min.X), float64(b.Min.Y), float64(b.Dx()), float64(b.Dy())}
+				if a.Counts != string(counts) || a.Area != float64(want.Area()) || !slices.Equal(a.MaskBox, box) || !near(a.BBox, box) {
+					t.Errorf("%s: %s has the area %g, the boxes %v and %v and the pixels %q, want %d, %v and %q", segmentation, a.MaskID,
+						a.Area, a.BBox, a.MaskBox, a.Counts, want.Area(), box, counts)
+				}
+			}
+			if want, ok := points[a.PointsID]; ok {
+				sawPoints++
+				template, labelled := human, 0
+				if a.PointsID == "duck_points" {
+					template = own
+				}
+				for i := 2; i < len(want); i += 3 {
+					labelled += int(min(want[i], 1))
+				}
+				if !near(a.KeyPoints, want) || a.Labelled != labelled {
+					t.Errorf("%s: %s are %v, %d labelled, want %v, %d", segmentation, a.PointsID, a.KeyPoints, a.Labelled, want, labelled)
+				}
+				var names []string
+				var edges [][2]int
+				for _, p := range template.Points {
+					names = append(names, p.Name)
+				}
+				for _, e := range template.Edges {
+					edges = append(edges, [2]int{e[0] + 1, e[1] + 1})
+				}
+				if !slices.Equal(a.Names, names) || !slices.Equal(a.Skeleton, edges) {
+					t.Errorf("%s: %s are %v joined by %v, want %v and %v", segmentation, a.PointsID, a.Names, a.Skeleton, names, edges)
+				}
+			}
+		}
+		if sawMasks != len(masks) || sawPoints != len(points) {
+			t.Errorf("%s: %d masks and %d skeletons were seen, want %d and %d", segmentation, sawMasks, sawPoints, len(masks), len(points))
+		}
+		runPython(t, interpreter, "testdata/formats.py", "evaluate", file, seen)
+		precision := readJSON[map[string]float64](t, seen)
+		for _, kind := range []string{"bbox", "segm", "keypoints"} {
+			if !near([]float64{precision[kind]}, []float64{1}) {
+				t.Errorf("%s: the precision of %s against themselves is %g, want 1", segmentation, kind, precision[kind])
+			}
 		}
 	}
 }

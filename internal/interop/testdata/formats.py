@@ -1,7 +1,8 @@
 """Exports datasets by Python Pixano, and reads what was exported by the tools that others use.
 
     formats.py pixano DATASET OUT          OUT/json, OUT/jsonl and OUT/coco by the exporters of Python Pixano
-    formats.py coco FILE OUT               {annotation id: {"area", "bbox", "image", "category", "keys"}} by pycocotools
+    formats.py coco FILE OUT               {annotation id: {"area", "bbox", "image", "category", …}} by pycocotools
+    formats.py evaluate FILE OUT           {kind: precision} of the annotations of FILE as results for itself
     formats.py yolo DIR TASK OUT           {image: [{"category", "xyxy", "area"}]} by supervision
     formats.py voc DIR OUT                 the same
 """
@@ -34,6 +35,8 @@ def pixano(dataset, out):
 
 
 def coco(file, out):
+    import numpy as np
+    from pycocotools import mask
     from pycocotools.coco import COCO
 
     c = COCO(file)
@@ -41,16 +44,51 @@ def coco(file, out):
     for a in c.loadAnns(c.getAnnIds()):
         [image] = c.loadImgs(a["image_id"])
         [category] = c.loadCats(a["category_id"])
-        area = int(c.annToMask(a).sum()) if "segmentation" in a else None
+        pixels = c.annToMask(a) if "segmentation" in a else None
+        rle = None if pixels is None else mask.encode(np.asfortranarray(pixels))
         found[str(a["id"])] = {
-            "mask_area": area,
+            "mask_area": None if pixels is None else int(pixels.sum()),
+            "mask_counts": None if rle is None else rle["counts"].decode(),
+            "mask_box": None if rle is None else mask.toBbox(rle).tolist(),
             "area": a["area"],
             "bbox": a["bbox"],
             "image": image["file_name"],
             "category": category["name"],
             "box_id": a.get("pixano_bbox_id"),
             "mask_id": a.get("pixano_segmentation_id"),
+            "points_id": a.get("pixano_keypoints_id"),
+            "keypoints": a.get("keypoints"),
+            "num_keypoints": a.get("num_keypoints", 0),
+            "names": category.get("keypoints"),
+            "skeleton": category.get("skeleton"),
         }
+    Path(out).write_text(json.dumps(found))
+
+
+def evaluate(file, out):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    c = COCO(file)
+    found = {}
+    for kind, key in (("bbox", "bbox"), ("segm", "segmentation"), ("keypoints", "keypoints")):
+        # Those of which every annotation has it; the evaluation of key points is one of 17.
+        categories = [
+            i
+            for i in c.getCatIds()
+            if all(key in a for a in c.loadAnns(c.getAnnIds(catIds=[i])))
+            and (kind != "keypoints" or len(c.loadCats(i)[0].get("keypoints", [])) == 17)
+        ]
+        results = []
+        for a in c.loadAnns(c.getAnnIds(catIds=categories)):
+            shape = c.annToRLE(a) if kind == "segm" else a[key]
+            results.append({"image_id": a["image_id"], "category_id": a["category_id"], "score": 1.0, key: shape})
+        e = COCOeval(c, c.loadRes(results), kind)
+        e.params.catIds = categories
+        e.evaluate()
+        e.accumulate()
+        e.summarize()
+        found[kind] = float(e.stats[0])
     Path(out).write_text(json.dumps(found))
 
 
@@ -98,4 +136,4 @@ def voc(directory, out):
     shown(ds, out)
 
 
-{"pixano": pixano, "coco": coco, "yolo": yolo, "voc": voc}[sys.argv[1]](*sys.argv[2:])
+{"pixano": pixano, "coco": coco, "evaluate": evaluate, "yolo": yolo, "voc": voc}[sys.argv[1]](*sys.argv[2:])
