@@ -494,7 +494,7 @@ func printReport(cmd *cobra.Command, r *exchange.Report, o *runOptions) error {
 		out.line(fmt.Sprintf("%d media files, %s (%s)", r.Media.Files, bytesText(r.Media.Bytes), r.Media.Mode))
 	}
 	if len(r.Losses) > 0 {
-		t := table{header: []string{"NOT KEPT", "COUNT", "WHY"}, right: []int{1}}
+		t := table{header: []string{"NOT KEPT", "COUNT", "WHY"}, right: []int{1}, sentences: true}
 		for _, l := range r.Losses {
 			name := l.Table
 			if l.Field != "" && name != "" {

@@ -89,6 +89,8 @@ type table struct {
 	header []string
 	right  []int // the columns that are aligned to the right
 	rows   [][]string
+
+	sentences bool // the last column has sentences: they are never cut, a terminal wraps them
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
@@ -110,16 +112,21 @@ func (p *printer) table(t table) {
 	for _, row := range t.rows {
 		for c := range row {
 			row[c] = clean(row[c])
-			widths[c] = max(widths[c], min(textWidth(row[c]), maxCell))
+			if !t.sentences || c < len(row)-1 {
+				widths[c] = max(widths[c], min(textWidth(row[c]), maxCell))
+			}
 		}
 	}
 	shown, hidden := p.fit(t, widths)
 	write := func(cells []string, style string) {
 		var b strings.Builder
 		for i, c := range shown {
-			text := cut(cells[c], widths[c])
-			pad := strings.Repeat(" ", widths[c]-textWidth(text))
 			last := i == len(shown)-1
+			text := cells[c]
+			if !t.sentences || !last {
+				text = cut(text, widths[c])
+			}
+			pad := strings.Repeat(" ", max(0, widths[c]-textWidth(text)))
 			switch {
 			case slices.Contains(t.right, c):
 				text = pad + p.styled(style, text)

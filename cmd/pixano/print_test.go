@@ -58,6 +58,24 @@ not shown: created_…
 	}
 }
 
+// TestSentences prints a last column that is never cut.
+func TestSentences(t *testing.T) {
+	for _, width := range []int{0, 30} {
+		var out bytes.Buffer
+		p := &printer{w: bufio.NewWriter(&out), width: width}
+		tab := table{header: []string{"a", "COUNT", "WHY"}, right: []int{1}, sentences: true}
+		tab.add("tracks.view_ref", "6", "an import sets it to the view of the first annotation")
+		p.table(tab)
+		if err := p.flush(); err != nil {
+			t.Fatal(err)
+		}
+		want := "a                COUNT  WHY\ntracks.view_ref      6  an import sets it to the view of the first annotation\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("width %d (-want +got):\n%s", width, diff)
+		}
+	}
+}
+
 func TestColour(t *testing.T) {
 	for _, test := range []struct {
 		colour bool

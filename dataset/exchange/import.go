@@ -347,10 +347,16 @@ func (in *Input) open() (err error) {
 
 func noFile(err error, path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: no such file or directory: %w", path, fs.ErrNotExist)
+		return absent(path + ": no such file or directory")
 	}
 	return err
 }
+
+// absent says that a file is not there, and matches [fs.ErrNotExist].
+type absent string
+
+func (e absent) Error() string        { return string(e) }
+func (e absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 func (r *importRun) close() error {
 	var errs []error
@@ -654,6 +660,9 @@ func (r *importRun) show(p dataset.BuildProgress) {
 }
 
 func (r *importRun) finish() *Report {
+	if r.report.Items == 0 && r.opts.Mode != dataset.BuildAdd {
+		r.in.Warn("", 0, "nothing was found: want %s", r.opts.Format.Source)
+	}
 	r.in.fill(&r.report)
 	r.report.Media = r.in.media.counted()
 	r.report.Seconds = time.Since(r.begun).Seconds()

@@ -2,11 +2,13 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"reflect"
 	"strings"
 )
 
@@ -268,7 +270,38 @@ func DecodeNext(dec *json.Decoder, v any) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s: want %s, have a JSON %s", e.Field, e.Type, e.Value)
+		value, _, _ := strings.Cut(e.Value, " ") // "number 1.5"
+		err = fmt.Errorf("want %s, have %s", kindOf(e.Type), cmp.Or(kinds[value], value))
+		if e.Field != "" {
+			err = fmt.Errorf("%s: %w", e.Field, err)
+		}
+		return err
 	}
 	return jsonError(err)
+}
+
+// kinds are the kinds of JSON values as package json calls them.
+var kinds = map[string]string{"array": "a list", "bool": "a truth value", "number": "a number", "object": "an object", "string": "a text"}
+
+// kindOf says what JSON a value of a type is read from, see [Kind].
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return kindOf(t.Elem())
+	case reflect.Slice, reflect.Array:
+		_, of, _ := strings.Cut(kindOf(t.Elem()), " ")
+		if rest, ok := strings.CutPrefix(of, "list of "); ok {
+			return "a list of lists of " + rest
+		}
+		return "a list of " + of + "s"
+	case reflect.Bool:
+		return "a truth value"
+	case reflect.String:
+		return "a text"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		return "a whole number"
+	}
+	return "a number"
 }

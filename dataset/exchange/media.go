@@ -207,7 +207,7 @@ func (in *Input) Stat(name string) (fs.FileInfo, error) {
 	st, err := in.images.Stat(filepath.FromSlash(clean))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &mediaError{name, fmt.Errorf("no such file in %s: %w", in.images.Name(), fs.ErrNotExist)}
+		return nil, &mediaError{name, absent("no such file in " + in.images.Name())}
 	case err != nil:
 		return nil, &mediaError{name, outside(err)}
 	case !st.Mode().IsRegular():

@@ -129,7 +129,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown image", "coco", cocoFile(`{"id":1,"image_id":7,"category_id":1,"bbox":[0,0,1,1]}`), "annotations[0]: there is no image of the id 7"},
 		{"unknown category", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":9,"bbox":[0,0,1,1]}`), "annotations[0]: there is no category of the id 9"},
 		{"three numbers", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":1,"bbox":[0,0,1]}`), "annotations[0]: bbox: want 4 numbers, have 3"},
-		{"text box", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":1,"bbox":"no"}`), "annotations[0]: bbox: want"},
+		{"text box", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":1,"bbox":"no"}`), "annotations[0]: bbox: want a list of numbers, have a text"},
 		{"mask of another size", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":1,"segmentation":{"size":[3,2],"counts":[6]}}`), "a mask of 2 × 3 pixels in an image of 40 × 30"},
 		{"run lengths", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":1,"segmentation":{"size":[30,40],"counts":[6]}}`), "annotations[0]: segmentation: "},
 		{"odd polygon", "coco", cocoFile(`{"id":1,"image_id":1,"category_id":1,"segmentation":[[1,2,3,4,5,6,7]]}`), "a polygon of 7 numbers: want x, y"},
@@ -202,7 +202,7 @@ func TestDoubtfulInput(t *testing.T) {
 		items        int64
 	}{
 		{"capitals", "folder", map[string]string{"train/A.PPM": tiny, "train/b.Ppm": tiny}, "", 2},
-		{"empty metadata", "folder", map[string]string{"train/metadata.jsonl": ""}, "", 0},
+		{"empty metadata", "folder", map[string]string{"train/metadata.jsonl": ""}, "nothing was found: want a directory of split directories", 0},
 		{"null is absent", "folder", described(`{"image":"a.ppm","id":null,"split":null,"objects":null}`), "", 2},
 		{"dates stay texts", "folder", described(`{"image":"a.ppm","day":"2024-01-02"}`), "", 2},
 		{"space in name", "folder", map[string]string{"train/a b.ppm": tiny}, "train/a b.ppm: the item id gets _ for spaces", 1},
