@@ -69,6 +69,14 @@ type Deployer interface {
 	Undeploy(ctx context.Context, model string) error
 }
 
+// PictureKeeper is a Provider that keeps what takes long to compute of a picture, such as an embedding, so that more masks
+// in a picture that was asked for come at once. Previews under a moving pointer are asked of such providers alone.
+type PictureKeeper interface {
+	Provider
+	// KeepsPictures reports whether a model does so.
+	KeepsPictures(model string) bool
+}
+
 // Unsupported is embedded by providers for the tasks that they do not have: each is ErrTaskNotSupported.
 type Unsupported struct{}
 

@@ -284,6 +284,8 @@ type taskBody struct {
 	Points [][]int
 	Labels []int
 
+	Preview bool
+
 	MaskTable  string `json:"mask_table_name"`
 	BoxTable   string `json:"box_table_name"`
 	ClassTable string `json:"class_table_name"`
@@ -394,7 +396,7 @@ func (in *taskBody) prompt() ([]inference.Point, *schema.BBox, error) {
 }
 
 func runImageMask(ctx context.Context, ds *dataset.Dataset, model annotate.Model, in *taskBody) ([]byte, error) {
-	req := annotate.MaskRequest{Model: model}
+	req := annotate.MaskRequest{Model: model, Preview: in.Preview}
 	var err error
 	if req.View, err = view(ctx, ds, in.Image); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 
 	"pixano/features"
 	"pixano/inference"
+	"pixano/inference/grabcut"
 	"pixano/inference/pixanoserver"
 	"pixano/inference/toyclip"
 	"pixano/server"
@@ -177,6 +178,24 @@ func TestInference(t *testing.T) {
 	if got := call(t, "GET", url+"/annotations/"+images+"/masks/"+mask["id"].(string), nil).status; got != http.StatusNotFound {
 		t.Errorf("the mask was stored: status %d", got)
 	}
+	// Previews are for providers that keep what takes long of a picture, and make no source.
+	ask["preview"] = true
+	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status != http.StatusBadRequest {
+		t.Errorf("a preview of a server: status %d: %s", got.status, got.body)
+	}
+	if err := registry.Add(grabcut.New()); err != nil {
+		t.Fatal(err)
+	}
+	sources := string(call(t, "GET", url+"/sources/"+images+"?limit=100", nil).body)
+	ask["model"] = grabcut.Model
+	preview := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask)
+	if preview.status != http.StatusOK || preview.decoded(t).(map[string]any)["mask"].(map[string]any)["data"].(map[string]any)["counts"] == "" {
+		t.Errorf("a preview: status %d: %s", preview.status, preview.body)
+	}
+	if after := string(call(t, "GET", url+"/sources/"+images+"?limit=100", nil).body); after != sources || !strings.Contains(after, `"sam"`) {
+		t.Errorf("sources %s before, %s after a preview", sources, after)
+	}
+	delete(ask, "preview")
 	ask["model"] = "nope"
 	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status < 400 || got.status >= 500 {
 		t.Errorf("an unknown model: status %d: %s", got.status, got.body)

@@ -26,6 +26,7 @@ import (
 	"pixano/features"
 	"pixano/inference"
 	"pixano/inference/annotate"
+	"pixano/inference/grabcut"
 	"pixano/inference/pixanoserver"
 	"pixano/schema"
 )
@@ -274,6 +275,28 @@ func TestImageMask(t *testing.T) {
 	}
 	if n, err := ds.Count(t.Context(), "masks", dataset.Query{}); err != nil || n != 0 {
 		t.Errorf("%d masks were stored, %v", n, err)
+	}
+}
+
+// TestPreview asks for masks that are only looked at: no source is made for them, and not every provider is asked.
+func TestPreview(t *testing.T) {
+	ds := newDataset(t, 2)
+	ask := annotate.MaskRequest{Model: annotate.Model{Provider: grabcut.New(), Name: grabcut.Model}, View: view(t, ds, "vi01"),
+		Points: []inference.Point{{X: 12, Y: 14}}, Preview: true}
+	row, err := annotate.ImageMask(t.Context(), ds, ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask, err := row.Mask()
+	if err != nil || mask.Bounds() != image.Rect(5, 6, 21, 22) || !row.SourceRef.IsZero() {
+		t.Errorf("mask at %v, source %v, %v", mask.Bounds(), row.SourceRef, err)
+	}
+	if n, err := ds.Count(t.Context(), "source", dataset.Query{}); err != nil || n != 0 {
+		t.Errorf("%d sources, %v", n, err)
+	}
+	_, ask.Model = newServer(t)
+	if _, err := annotate.ImageMask(t.Context(), ds, ask); !errors.Is(err, inference.ErrTaskNotSupported) {
+		t.Errorf("a server that computes all again: %v", err)
 	}
 }
 

@@ -30,6 +30,10 @@ type MaskRequest struct {
 	Entity features.EntityRef // that the mask is of; zero: none
 	Points []inference.Point  // in pixels of the picture
 	Box    *schema.BBox       // around the object: coords, format and is_normalized; nil: none
+
+	// Preview asks for a mask that is only looked at: nothing is written, so it has no source. Providers that would
+	// compute all of the picture for it again refuse, see [inference.PictureKeeper].
+	Preview bool
 }
 
 func (r *MaskRequest) prompt(size image.Point) (p inference.Prompt, err error) {
@@ -44,6 +48,9 @@ func (r *MaskRequest) prompt(size image.Point) (p inference.Prompt, err error) {
 func ImageMask(ctx context.Context, ds *dataset.Dataset, req MaskRequest) (*schema.CompressedRLE, error) {
 	if err := checkViews(ds, req.View.Table); err != nil {
 		return nil, err
+	}
+	if keeper, ok := req.Model.Provider.(inference.PictureKeeper); req.Preview && (!ok || !keeper.KeepsPictures(req.Model.Name)) {
+		return nil, inference.Errorf(inference.ErrTaskNotSupported, "the model %q has no previews", req.Model.Name)
 	}
 	img, err := Picture(ds, req.View)
 	if err != nil {
@@ -61,9 +68,11 @@ func ImageMask(ctx context.Context, ds *dataset.Dataset, req MaskRequest) (*sche
 	if err != nil {
 		return nil, err
 	}
-	source, err := ModelSource(ctx, ds, req.Model.Name)
-	if err != nil {
-		return nil, err
+	var source features.SourceRef
+	if !req.Preview {
+		if source, err = ModelSource(ctx, ds, req.Model.Name); err != nil {
+			return nil, err
+		}
 	}
 	row := &schema.CompressedRLE{Annotation: newAnnotation(req.View, req.Entity, source, metadata)}
 	row.SetMask(resp.Best()[0].RLE)

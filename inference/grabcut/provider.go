@@ -39,7 +39,7 @@ type cachedPicture struct {
 	picture raster
 }
 
-var _ inference.Provider = (*Provider)(nil)
+var _ inference.PictureKeeper = (*Provider)(nil)
 
 // New makes a provider. It uses all processors when it is asked several things at once, and one for each.
 func New() *Provider {
@@ -57,6 +57,9 @@ func (p *Provider) Name() string { return Name }
 func (p *Provider) Tasks() []inference.Task {
 	return []inference.Task{inference.TaskImageMask, inference.TaskVideoMask}
 }
+
+// KeepsPictures reports that the pixels of pictures are kept.
+func (p *Provider) KeepsPictures(model string) bool { return model == Model }
 
 // Models lists the one model with its two tasks.
 func (p *Provider) Models(context.Context) ([]inference.Model, error) {

@@ -356,6 +356,11 @@ func TestFeatureCache(t *testing.T) {
 	if p.features.get(cacheKey{model: m.Path() + m.stamp, id: "v2"}) == nil {
 		t.Error("the picture that was used last is not kept")
 	}
+	for model, want := range map[string]bool{"toy-sam": true, "toy-yolo8": false, "nope": false} {
+		if got := p.KeepsPictures(model); got != want {
+			t.Errorf("%s keeps pictures: %v, want %v", model, got, want)
+		}
+	}
 }
 
 // TestToyVideo: an object is followed from the frame where it was clicked, forwards and backwards.

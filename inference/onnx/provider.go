@@ -51,7 +51,7 @@ type Provider struct {
 	loaded map[string]*loadedModel // by path of its file
 }
 
-var _ inference.Provider = (*Provider)(nil)
+var _ inference.PictureKeeper = (*Provider)(nil)
 
 var errClosed = fmt.Errorf("the provider is closed: %w", fs.ErrClosed)
 
@@ -200,6 +200,12 @@ type loadedModel struct {
 	err    error
 	runner runner
 	hashes map[string]string // SHA-256 of its files by their names
+}
+
+// KeepsPictures reports whether a model makes masks: the embeddings of its pictures are kept, see Options.FeatureBytes.
+func (p *Provider) KeepsPictures(model string) bool {
+	m, err := p.Find(model)
+	return err == nil && m.Has(inference.TaskImageMask) && p.features.limit > 0
 }
 
 // load returns a model that is ready for a task.

@@ -31,6 +31,7 @@ export interface Prefs {
 	boxToo: boolean; // a box with each mask
 	brush: { size: number; lazy: number; friction: number }; // diameter and slack in image pixels; 0 to 0.9
 	operation: { radius: number; specks: number }; // of mask operations, in pixels
+	previews: boolean; // of smart segmentation, under the pointer
 	segmenter: string; // model, empty: the first one
 	opened: Record<string, number>; // dataset → time
 	template: Record<string, string>; // by dataset: of new skeletons
@@ -67,6 +68,7 @@ const defaults: Prefs = {
 	boxToo: false,
 	brush: { size: 40, lazy: 0, friction: 0 },
 	operation: { radius: 3, specks: 50 },
+	previews: true,
 	segmenter: '',
 	opened: {},
 	template: {},

@@ -7619,6 +7619,8 @@ export interface operations {
                     messages: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
+                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
                     role_assistant?: string;
@@ -7746,6 +7748,8 @@ export interface operations {
                     messages?: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
+                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
                     role_assistant?: string;
@@ -7875,6 +7879,8 @@ export interface operations {
                     messages?: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
+                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
                     role_assistant?: string;
@@ -8004,6 +8010,8 @@ export interface operations {
                     messages?: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
+                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
                     role_assistant?: string;

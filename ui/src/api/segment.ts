@@ -12,6 +12,7 @@ export interface MaskAsked {
 	mask_table_name: string;
 	points: [number, number][];
 	labels: (0 | 1)[];
+	preview?: boolean; // only look: nothing is written
 	bbox: { coords: number[]; format: 'xywh'; is_normalized: false } | null;
 }
 

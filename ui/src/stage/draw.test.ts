@@ -7,6 +7,7 @@ import { snapToImage, snapToShapes } from './snap';
 import { brushTool, type BrushSettings } from './tools/brush';
 import { polygonTool } from './tools/polygon';
 import { smartTool, type Prompt, type Segment } from './tools/smart';
+import { later } from './tools/later';
 import type { Host, MadeMask, Pointer, Tool } from './tools/tool';
 
 const image = { width: 200, height: 150 };
@@ -303,6 +304,8 @@ test('smart: clicks, box, right button, dragging of points, retry, accept', asyn
 				if (fail) throw new Error('no model');
 				return { mask: answer, source: { name: 'source', id: 'model' }, metadata: { name: 'm' } };
 			},
+			look: async () => null,
+			previews: () => false,
 			state: (at) => states.push(at),
 		}),
 	);
@@ -363,4 +366,91 @@ test('snapping: to the edges of the image, to corners of pixels of masks', () =>
 	expect(snapToShapes(scene, { x: 46.5, y: 60.2 }, 6, new Set())).toEqual({ x: 50, y: 60 });
 	expect(snapToShapes(scene, { x: 65, y: 65 }, 6, new Set())).toBe(null);
 	expect(snapToShapes(scene, { x: 46.5, y: 60.2 }, 6, new Set(['m1']))).toBe(null);
+});
+
+test('previews of smart segmentation: one question at a time, the newest place wins, nothing is kept', async () => {
+	const questions: { prompt: Prompt; done(m: RLE | null): void; signal: AbortSignal }[] = [];
+	let wanted = true;
+	let asked = 0;
+	const square: RLE = rleOf(drawRings([[10, 10, 60, 10, 60, 60, 10, 60]], 150, 200), [150, 200]);
+	const b = bench((h) =>
+		smartTool(h, {
+			color: () => 0,
+			fill: () => 1,
+			negative: () => false,
+			ask: () => (asked++, new Promise<Segment>(() => {})),
+			look: (prompt, signal) => new Promise((done) => questions.push({ prompt, done, signal })),
+			previews: () => wanted,
+			state: () => {},
+		}),
+	);
+	const wait = () => new Promise((done) => setTimeout(done, 60));
+	const move = (x: number, y: number) => b.tool.move({ x, y, screen: { x, y }, button: 0, shift: false, alt: false, ctrl: false }, false);
+	move(20, 20);
+	move(21, 20);
+	await wait();
+	expect(questions.map((q) => q.prompt)).toEqual([{ points: [{ x: 21, y: 20, negative: false }], box: null }]);
+	for (let x = 22; x < 40; x++) move(x, 20);
+	await wait();
+	expect(questions).toHaveLength(1); // the first is under way
+	questions[0].done(square);
+	await wait();
+	expect(questions).toHaveLength(2);
+	expect(questions[1].prompt.points).toEqual([{ x: 39, y: 20, negative: false }]);
+	questions[1].done(square);
+	await wait();
+	expect(questions).toHaveLength(2); // the pointer rests
+	// Escape leaves it to others to put the tool away, and what comes too late is not asked again.
+	move(45, 20);
+	await wait();
+	expect(b.tool.busy).toBe(false);
+	expect(b.tool.cancel()).toBe(false);
+	b.tool.finish!();
+	expect(questions[2].signal.aborted).toBe(true);
+	questions[2].done(square);
+	await wait();
+	expect(questions).toHaveLength(3);
+	// Beside the image, after the pointer left, switched off, and while a click is answered: no question.
+	move(-5, 20);
+	await wait();
+	move(30, 20);
+	b.tool.leave!();
+	await wait();
+	wanted = false;
+	move(31, 20);
+	await wait();
+	wanted = true;
+	b.click(32, 20);
+	move(33, 20);
+	await wait();
+	expect([questions.length, asked]).toEqual([3, 1]);
+	expect([...b.masks]).toEqual([]);
+});
+
+test('a tool that is loaded later gets what was done with it until then', async () => {
+	let give: (t: Tool) => void = () => {};
+	let real: Tool | null = null;
+	const b = bench((h) => later('polygon', h, () => new Promise((done) => (give = done))));
+	const host = bench((h) => (real = polygonTool(h, { color: () => 0 })));
+	b.click(10, 10);
+	b.click(50, 10);
+	expect(b.tool.busy).toBe(false);
+	give(real!);
+	await Promise.resolve();
+	expect(b.tool.busy).toBe(true);
+	b.click(50, 50);
+	b.key('Enter');
+	expect([...host.masks.values()].map((m) => m.rings)).toEqual([[[10, 10, 50, 10, 50, 50]]]);
+	// What was dropped is not done; a load that failed is tried again.
+	let fails = 1;
+	const c = bench((h) =>
+		later('x', h, () => (fails-- > 0 ? Promise.reject(new Error('away')) : Promise.resolve(polygonTool(h, { color: () => 0 })))),
+	);
+	await new Promise((done) => setTimeout(done));
+	c.click(10, 10);
+	expect(c.tool.cancel()).toBe(false);
+	await new Promise((done) => setTimeout(done));
+	expect(c.tool.busy).toBe(false);
+	c.click(10, 10);
+	expect(c.tool.busy).toBe(true);
 });

@@ -228,6 +228,42 @@ test('a smart mask of the built-in segmenter, and operations on masks', async ()
 		await ready(page, item);
 		await page.keyboard.press('w');
 		await page.waitForSelector('select:has(option:text("builtin-grabcut"))');
+		// The mask that a click would give shows under the pointer, and nothing is written for it.
+		const coloured = () =>
+			page.evaluate(() => {
+				const hud = [...document.querySelectorAll<HTMLCanvasElement>('[data-stage] canvas')].at(-1)!;
+				const { data } = hud.getContext('2d')!.getImageData(0, 0, hud.width, hud.height);
+				let n = 0;
+				for (let i = 3; i < data.length; i += 4) if (data[i] > 40 && data[i] < 240) n++;
+				return n;
+			});
+		const sources = await s.json<Row[]>(`/sources/${id}?limit=100`);
+		const requests: string[] = [];
+		page.on('request', (r) => r.url().includes('mask-generation') && requests.push(r.postData() ?? ''));
+		const over = await at(page, x, y);
+		await page.mouse.move(over.x - 3, over.y);
+		await page.mouse.move(over.x, over.y);
+		await expect.poll(coloured, { timeout: 20_000 }).toBeGreaterThan(200);
+		await page.screenshot({ path: `${shots}/smart-preview.png` });
+		expect(requests.length).toBeGreaterThan(0);
+		expect(requests.every((r) => (JSON.parse(r) as { preview?: boolean }).preview === true)).toBe(true);
+		await page.mouse.move(5, 300); // off the canvas
+		await expect.poll(coloured).toBeLessThan(50);
+		await page.mouse.move(over.x, over.y);
+		await expect.poll(coloured, { timeout: 20_000 }).toBeGreaterThan(200);
+		await page.keyboard.press('Escape');
+		await expect.poll(coloured).toBeLessThan(50);
+		await page.keyboard.press('w');
+		const preview = page.getByRole('checkbox', { name: 'Preview' });
+		await preview.uncheck();
+		const until = requests.length;
+		await page.mouse.move(over.x + 4, over.y);
+		await page.waitForTimeout(400);
+		expect(await coloured()).toBeLessThan(100); // the sign of the tool
+		expect(requests).toHaveLength(until);
+		await preview.check();
+		expect(await s.json<Row[]>(`/sources/${id}?limit=100`)).toEqual(sources);
+		expect(await mine()).toEqual([]);
 		const box = around(known);
 		await stroke(page, [
 			[box[0] - 4, box[1] - 4],

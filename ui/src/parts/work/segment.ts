@@ -1,6 +1,7 @@
 // Smart segmentation: the models of the server, and a prompt sent to one of them.
 import { items } from '../../api';
-import { segment, type Model } from '../../api/segment';
+import { segment, type MaskAsked, type Model } from '../../api/segment';
+import { ApiError } from '../../api/client';
 import type { RLE } from '../../masks/rle';
 import type { Prompt, Segment } from '../../stage/tools/smart';
 import { refOf, type Data } from '../../store/types';
@@ -22,26 +23,48 @@ export function models(again = false): Promise<Model[]> {
 	return known;
 }
 
-export async function ask(work: Work, pane: number, prompt: Prompt, signal: AbortSignal): Promise<Segment> {
+const blind = new Set<string>(); // models without previews
+
+// look asks for the mask that a click would give. Models that would compute all of the image again have none.
+export async function look(work: Work, pane: number, prompt: Prompt, signal: AbortSignal): Promise<RLE | null> {
+	const model = await chosen();
+	if (!model || blind.has(model.name)) return null;
+	const late = setTimeout(() => (work.preparing = true), 500);
+	try {
+		const row = await segment.mask(work.dataset, { ...asked(work, pane, model, prompt), preview: true }, signal);
+		const { size, counts } = row.data as unknown as RLE;
+		return { size, counts };
+	} catch (e) {
+		if (e instanceof ApiError && (e.status === 400 || e.status === 404)) blind.add(model.name);
+		throw e;
+	} finally {
+		clearTimeout(late);
+		work.preparing = false;
+	}
+}
+
+async function chosen(): Promise<Model | undefined> {
 	const list = await models();
-	const model = list.find((m) => m.name === prefs.segmenter) ?? list[0];
+	return list.find((m) => m.name === prefs.segmenter) ?? list[0];
+}
+
+function asked(work: Work, pane: number, model: Model, { points, box }: Prompt): MaskAsked {
+	return {
+		model: model.name,
+		image: work.viewOf(work.panes[pane]),
+		mask_table_name: work.target.masks!,
+		points: points.map((p) => [p.x, p.y]),
+		labels: points.map((p) => (p.negative ? 0 : 1)),
+		bbox: box && { coords: [box.x, box.y, box.w, box.h].map(Math.round), format: 'xywh', is_normalized: false },
+	};
+}
+
+export async function ask(work: Work, pane: number, prompt: Prompt, signal: AbortSignal): Promise<Segment> {
+	const model = await chosen();
 	if (!model) throw new Error(t('smart.no.model'));
-	const view = work.viewOf(work.panes[pane]);
-	const { box } = prompt;
 	const late = setTimeout(() => toast(t('smart.late', { model: model.name }), 'info'), patience);
 	try {
-		const row = await segment.mask(
-			work.dataset,
-			{
-				model: model.name,
-				image: view,
-				mask_table_name: work.target.masks!,
-				points: prompt.points.map((p) => [p.x, p.y]),
-				labels: prompt.points.map((p) => (p.negative ? 0 : 1)),
-				bbox: box && { coords: [box.x, box.y, box.w, box.h].map(Math.round), format: 'xywh', is_normalized: false },
-			},
-			signal,
-		);
+		const row = await segment.mask(work.dataset, asked(work, pane, model, prompt), signal);
 		const source = refOf(row, 'source_ref');
 		const { session } = work;
 		if (source && session && !session.tables.get('source', source.id)) {

@@ -16,9 +16,8 @@ import { boxTool } from '../../stage/tools/box';
 import { brushTool, type BrushTool } from '../../stage/tools/brush';
 import { polygonTool } from '../../stage/tools/polygon';
 import { selectTool } from '../../stage/tools/select';
-import { smartTool } from '../../stage/tools/smart';
+import { later } from '../../stage/tools/later';
 import type { Host, Tool } from '../../stage/tools/tool';
-import { ask } from './segment';
 import type { Work } from './work.svelte';
 
 export interface ToolDef {
@@ -100,17 +99,7 @@ export const tools: ToolDef[] = [
 		icon: Sparkles,
 		hint: 'hint.smart',
 		available: masks,
-		make: (host, work, pane) =>
-			smartTool(host, {
-				color: () => work.color(),
-				fill: () => prefs.fill,
-				negative: () => work.negative,
-				ask: (prompt, signal) => ask(work, pane, prompt, signal),
-				state: (at, message = '') => {
-					work.segmenting = { at, message };
-					work.hint = message === 'hint.smart.empty' ? message : at === 'idle' ? 'hint.smart.next' : null;
-				},
-			}),
+		make: (host, work, pane) => later('smart', host, () => import('./smart').then((m) => m.make(host, work, pane))),
 		options: () => import('./SmartOptions.svelte'),
 		actions: [
 			{

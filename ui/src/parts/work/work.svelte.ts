@@ -147,6 +147,7 @@ export class Work {
 	erase = $state(false); // the brush takes away
 	negative = $state(false); // clicks of smart segmentation say what is not meant
 	segmenting: { at: 'idle' | 'asking' | 'failed'; message: string } = $state.raw({ at: 'idle', message: '' });
+	preparing = $state(false); // a model computes what previews need of the image
 	intoSelected = $state(false);
 	hint: Key | null = $state(null);
 	pixel: number[] | null = $state.raw(null); // the values of the picture under the pointer

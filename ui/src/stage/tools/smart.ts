@@ -1,4 +1,5 @@
-import { toBitmap, type Bitmap, type RLE } from '../../masks/rle';
+import { outlines, type Ring } from '../../masks/contour';
+import { hit, toBitmap, type Bitmap, type RLE } from '../../masks/rle';
 import { toScreen, type Point, type Rect } from '../camera';
 import { css, type View } from '../c2d/draw';
 import type { Data, Ref } from '../../store/types';
@@ -23,11 +24,14 @@ export interface SmartOptions {
 	fill(): number;
 	negative(): boolean; // what a click of the left button means
 	ask(prompt: Prompt, signal: AbortSignal): Promise<Segment>;
+	look(prompt: Prompt, signal: AbortSignal): Promise<RLE | null>; // the mask of a preview; null: there are none
+	previews(): boolean; // whether they are wanted
 	state(at: 'idle' | 'asking' | 'failed', message?: string): void;
 }
 
 const none: Prompt = { points: [], box: null };
 const reach = 9; // CSS pixels, to a point
+const pause = 40; // ms from one preview to the next question
 
 // smartTool asks a model for the mask of what points and a box show. Each change of them asks anew; Enter accepts.
 export function smartTool(host: Host, options: SmartOptions): Tool {
@@ -38,6 +42,11 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 	let asking: AbortController | null = null;
 	let accepting = false; // Enter was pressed while the model was at work
 	let pointer: Pointer | null = null;
+	// What a click would give: one question at a time, and after it one for the newest place.
+	let preview: { crop: Bitmap; picture: OffscreenCanvas; rings: Ring[] } | null = null;
+	let looking: AbortController | null = null;
+	let rest: ReturnType<typeof setTimeout> | undefined;
+	let looked = ''; // the prompt that the preview, or its question, is of
 	let press: { from: Pointer; point: number; to: Pointer } | null = null;
 
 	const empty = () => prompt.points.length === 0 && !prompt.box;
@@ -53,6 +62,59 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 			return Math.hypot(s.x - p.screen.x, s.y - p.screen.y) <= reach;
 		});
 
+	function unlook(): void {
+		preview = null;
+		looked = '';
+		clearTimeout(rest);
+	}
+
+	// clicked is the prompt that a click at a place would make.
+	function clicked(p: Point): Prompt {
+		return { ...prompt, points: [...prompt.points, { ...inside(p), negative: options.negative() }] };
+	}
+
+	// meant is whether the preview is still of what a click under the pointer means: it is there, if it is to be there.
+	const meant = () =>
+		options.previews() &&
+		pointer !== null &&
+		preview !== null &&
+		!press &&
+		!asking &&
+		(options.negative() || hit(preview.crop, pointer.x, pointer.y));
+
+	function look(): void {
+		if (looking) return;
+		clearTimeout(rest);
+		rest = setTimeout(() => void lookNow(), pause);
+	}
+
+	async function lookNow(): Promise<void> {
+		const { width, height } = host.image();
+		const p = pointer;
+		if (looking || !p || press || asking || !options.previews() || pointAt(p) >= 0) return;
+		if (p.x < 0 || p.y < 0 || p.x >= width || p.y >= height) return;
+		const next = clicked(p);
+		const key = JSON.stringify(next);
+		if (key === looked || (!next.box && next.points.every((q) => q.negative))) return;
+		looked = key;
+		const abort = (looking = new AbortController());
+		try {
+			const mask = await options.look(next, abort.signal);
+			const crop = mask && !abort.signal.aborted && pointer && looked === key ? toBitmap(mask) : null;
+			// An answer for a place that the pointer has left is shown as long as it means the same.
+			preview =
+				crop && typeof OffscreenCanvas !== 'undefined' ? { crop, picture: tinted(crop, options.color()), rings: outlines(crop) } : null;
+			host.redraw();
+		} catch {
+			// A preview that fails is none; a click tells why.
+		} finally {
+			if (looking === abort) {
+				looking = null;
+				if (pointer) look();
+			}
+		}
+	}
+
 	function change(next: Prompt): void {
 		before.push(prompt);
 		after = [];
@@ -61,6 +123,7 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 
 	function go(next: Prompt): void {
 		prompt = next;
+		unlook();
 		asking?.abort();
 		asking = null;
 		accepting = false;
@@ -107,6 +170,9 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 	}
 
 	function clear(): void {
+		unlook();
+		looking?.abort();
+		looking = null;
 		asking?.abort();
 		asking = null;
 		accepting = false;
@@ -138,7 +204,10 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 		move(p, pressed) {
 			pointer = p;
 			if (pressed && press) press = { ...press, to: p };
-			else host.hover(null);
+			else {
+				host.hover(null);
+				look();
+			}
 			host.redraw();
 		},
 		up(p) {
@@ -174,7 +243,11 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 			return false;
 		},
 		cancel() {
-			if (empty() && !press) return false;
+			unlook();
+			if (empty() && !press) {
+				host.redraw();
+				return false;
+			}
 			clear();
 			host.hint('hint.smart');
 			host.redraw('shapes');
@@ -197,13 +270,20 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 		finish: clear,
 		leave() {
 			pointer = null;
+			unlook();
 		},
 		draw(ctx, view) {
 			const color = options.color();
 			if (answer?.crop && answer.picture) {
-				ctx.globalAlpha = asking ? 0.35 : Math.max(0.3, options.fill() * 0.75);
+				ctx.globalAlpha = asking || meant() ? 0.35 : Math.max(0.3, options.fill() * 0.75);
 				drawCrop(ctx, view, answer.picture, answer.crop.x, answer.crop.y, answer.crop.width, answer.crop.height);
 				ctx.globalAlpha = 1;
+			}
+			if (preview && meant()) {
+				ctx.globalAlpha = answer ? 0.5 : Math.max(0.25, options.fill() * 0.5);
+				drawCrop(ctx, view, preview.picture, preview.crop.x, preview.crop.y, preview.crop.width, preview.crop.height);
+				ctx.globalAlpha = 1;
+				rim(ctx, view, preview.rings);
 			}
 			const dragged = press && Math.hypot(press.to.screen.x - press.from.screen.x, press.to.screen.y - press.from.screen.y) >= clickSlop;
 			const box = press && dragged && press.point < 0 && press.from.button === 0 ? spanned(press.from, press.to) : prompt.box;
@@ -226,6 +306,27 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 			}
 		},
 	};
+}
+
+// rim draws the outline of what is not there yet: dashed, and seen on any picture.
+function rim(ctx: CanvasRenderingContext2D, view: View, rings: readonly Ring[]): void {
+	ctx.beginPath();
+	for (const ring of rings) {
+		for (let i = 0; i < ring.length; i += 2) {
+			const p = toScreen(view.camera, view.image, { x: ring[i], y: ring[i + 1] });
+			if (i === 0) ctx.moveTo(p.x, p.y);
+			else ctx.lineTo(p.x, p.y);
+		}
+		ctx.closePath();
+	}
+	ctx.lineWidth = 2.5;
+	ctx.strokeStyle = css(0, 0.6);
+	ctx.stroke();
+	ctx.setLineDash([5, 3]);
+	ctx.lineWidth = 1.25;
+	ctx.strokeStyle = '#ffffff';
+	ctx.stroke();
+	ctx.setLineDash([]);
 }
 
 // sign draws a point with its sign: the colour is not the only difference.
