@@ -89,56 +89,6 @@ export function setLook(
 	gl.uniform2i(u('mode'), bitsOf(adjust.channel), (adjust.invert ? 1 : 0) | (adjust.equalize ? 2 : 0));
 }
 
-// paint writes the look of values, each from 0 to max and per to a pixel, as RGBA. A fourth value is how opaque it is.
-export function paint(
-	out: Uint8ClampedArray,
-	values: Uint8ClampedArray | Uint16Array,
-	per: 1 | 3 | 4,
-	adjust: Adjust,
-	windows: Windows,
-	even: ArrayLike<number> | null,
-): void {
-	const max = values instanceof Uint16Array ? 65535 : 255;
-	const spread = adjust.equalize ? even : null;
-	const { low, scale } = levels(windows, spread);
-	const { brightness, contrast, gamma } = tones(adjust);
-	const tone = (c: number) => {
-		const x = (c ** gamma - 0.5) * contrast + 0.5 + brightness;
-		return 255 * (adjust.invert ? 1 - x : x);
-	};
-	const bits = bitsOf(adjust.channel);
-	const mixed = bits === 0 || bits === 1 || bits === 2 || bits === 4;
-	const fine = 4095; // steps of what is mixed before its tone
-	const tables: Float32Array[] = [];
-	for (let k = 0; k < 3; k++) {
-		const twin = windows.findIndex((w) => w[0] === windows[k][0] && w[1] === windows[k][1]);
-		tables[k] = tables[twin] ?? new Float32Array(max + 1);
-		if (twin < k) continue;
-		for (let v = 0; v <= max; v++) {
-			const c = Math.min(1, Math.max(0, ((spread ? spread[v] : v) / max - low[k]) * scale[k]));
-			tables[k][v] = mixed ? c : tone(c);
-		}
-	}
-	const last = mixed ? new Uint8ClampedArray(fine + 1).map((_, i) => tone(i / fine)) : null;
-	const [r, g, b] = tables;
-	const green = per === 1 ? 0 : 1,
-		blue = per === 1 ? 0 : 2;
-	for (let i = 0, o = 0; i < values.length; i += per, o += 4) {
-		const x = r[values[i]],
-			y = g[values[i + green]],
-			z = b[values[i + blue]];
-		if (last) {
-			const c = bits === 1 ? x : bits === 2 ? y : bits === 4 ? z : 0.299 * x + 0.587 * y + 0.114 * z;
-			out[o] = out[o + 1] = out[o + 2] = last[Math.round(c * fine)];
-		} else {
-			out[o] = bits & 1 ? x : 0;
-			out[o + 1] = bits & 2 ? y : 0;
-			out[o + 2] = bits & 4 ? z : 0;
-		}
-		out[o + 3] = per === 4 ? values[i + 3] : 255;
-	}
-}
-
 // spread makes the table that gives each value its place among all, so that they come out even.
 export function spread<T extends Uint8Array | Uint16Array>(counts: ArrayLike<number>, table: T): T {
 	const max = table.length - 1;
@@ -161,25 +111,6 @@ export function equalize(rgba: Uint8ClampedArray): Uint8Array<ArrayBuffer> {
 	const counts = new Uint32Array(256);
 	for (let i = 0; i < rgba.length; i += 4) counts[Math.round(0.299 * rgba[i] + 0.587 * rgba[i + 1] + 0.114 * rgba[i + 2])]++;
 	return spread(counts, new Uint8Array(256));
-}
-
-// between is the range of values without the least and the greatest share of them. counts are those of each value.
-export function between(counts: readonly ArrayLike<number>[], share: number): Range {
-	const max = counts[0].length - 1;
-	let total = 0;
-	for (const c of counts) for (let v = 0; v <= max; v++) total += c[v];
-	const cut = total * share;
-	const end = (from: number, by: 1 | -1) => {
-		let sum = 0;
-		for (let v = from; v >= 0 && v <= max; v += by) {
-			for (const c of counts) sum += c[v];
-			if (sum > cut) return v;
-		}
-		return from;
-	};
-	const low = end(0, 1),
-		high = end(max, -1);
-	return low < high ? [low / max, high / max] : [0, Math.max(1, high) / max];
 }
 
 // small is an image made no larger than 256 pixels, for its histogram.

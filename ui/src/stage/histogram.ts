@@ -1,4 +1,4 @@
-import { between, small, type Range } from './adjust';
+import { small, type Range } from './adjust';
 import { deep, type Picture } from './gl/image';
 
 const share = 0.001; // of the darkest and of the lightest values that an automatic window leaves out
@@ -30,6 +30,25 @@ function ends(counts: ArrayLike<number>[], max: number): Histogram {
 	while (first < max && !any(first)) first++;
 	while (last > first && !any(last)) last--;
 	return { counts, max, first, last };
+}
+
+// between is the range of values without the least and the greatest share of them. counts are those of each value.
+export function between(counts: readonly ArrayLike<number>[], share: number): Range {
+	const max = counts[0].length - 1;
+	let total = 0;
+	for (const c of counts) for (let v = 0; v <= max; v++) total += c[v];
+	const cut = total * share;
+	const end = (from: number, by: 1 | -1) => {
+		let sum = 0;
+		for (let v = from; v >= 0 && v <= max; v += by) {
+			for (const c of counts) sum += c[v];
+			if (sum > cut) return v;
+		}
+		return from;
+	};
+	const low = end(0, 1),
+		high = end(max, -1);
+	return low < high ? [low / max, high / max] : [0, Math.max(1, high) / max];
 }
 
 // suggest is the window of the values that occur, of one channel or of all.

@@ -1,21 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { histogramOf, outline, suggest } from './histogram';
-import {
-	alike,
-	between,
-	bitsOf,
-	channels,
-	equalize,
-	kept,
-	levels,
-	paint,
-	plain,
-	sameLook,
-	spread,
-	wide,
-	type Adjust,
-	type Windows,
-} from './adjust';
+import { paint } from './c2d/paint';
+import { between, histogramOf, outline, suggest } from './histogram';
+import { alike, bitsOf, channels, equalize, kept, levels, plain, sameLook, spread, wide, type Adjust, type Windows } from './adjust';
 import type { Picture } from './gl/image';
 import { parse, Samples } from './samples';
 

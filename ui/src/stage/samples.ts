@@ -1,5 +1,7 @@
-import { alike, between, lookShader, paint, setLook, spread, type Adjust, type Windows } from './adjust';
+import { alike, lookShader, setLook, spread, type Adjust, type Windows } from './adjust';
+import { paint } from './c2d/paint';
 import type { Size } from './camera';
+import { between } from './histogram';
 
 export interface Level {
 	width: number;

@@ -1,6 +1,7 @@
 import { prefs, save } from '../../prefs.svelte';
 import type { Host, Tool } from '../../stage/tools/tool';
-import { skeletonTool, type Pose } from '../../stage/tools/skeleton';
+import { later } from '../../stage/tools/later';
+import type { Pose, SkeletonOptions } from '../../stage/tools/skeleton';
 import { viewSize } from '../../store/boxes';
 import { pointsOf, stateNames } from '../../store/points';
 import { templateOf, type Template } from '../../store/templates';
@@ -25,7 +26,7 @@ export class Poses {
 	}
 
 	tool(host: Host): Tool {
-		return skeletonTool(host, {
+		const options: SkeletonOptions = {
 			color: () => this.work.color(),
 			template: () => this.template,
 			templateOf: (key) => {
@@ -37,7 +38,8 @@ export class Poses {
 			named: (name, state) => {
 				if (this.point.name !== name || this.point.state !== state) this.point = { name, state };
 			},
-		});
+		};
+		return later('skeleton', host, () => import('../../stage/tools/skeleton').then((m) => m.skeletonTool(host, options)));
 	}
 
 	private add(pose: Pose, template_id: string): void {

@@ -14,7 +14,6 @@ import type { Cmd } from '../../keys.svelte';
 import { prefs, save } from '../../prefs.svelte';
 import { boxTool } from '../../stage/tools/box';
 import { brushTool, type BrushTool } from '../../stage/tools/brush';
-import { polygonTool } from '../../stage/tools/polygon';
 import { selectTool } from '../../stage/tools/select';
 import { later } from '../../stage/tools/later';
 import type { Host, Tool } from '../../stage/tools/tool';
@@ -64,7 +63,8 @@ export const tools: ToolDef[] = [
 		icon: Pentagon,
 		hint: 'hint.polygon',
 		available: masks,
-		make: (host, work) => polygonTool(host, { color: () => work.color() }),
+		make: (host, work) =>
+			later('polygon', host, () => import('../../stage/tools/polygon').then((m) => m.polygonTool(host, { color: () => work.color() }))),
 	},
 	{
 		id: 'brush',

@@ -1,8 +1,9 @@
-import { equalize, paint, plain, sameLook, small, wide, type Adjust } from '../adjust';
+import { equalize, plain, sameLook, small, wide, type Adjust } from '../adjust';
 import { matrix } from '../camera';
 import { deep, type Layer, type Picture } from '../gl/image';
 import type { Scene } from '../scene';
 import { css } from './draw';
+import { paint } from './paint';
 
 // canvasLayer draws image and masks with Canvas2D, where WebGL2 is missing. The adjusted image is made when an
 // adjustment changes and kept.

@@ -31,7 +31,9 @@ export function later(name: string, host: Host, load: () => Promise<Tool>): Tool
 	get();
 	return {
 		name,
-		right: true,
+		get right() {
+			return tool?.right ?? false;
+		},
 		get busy() {
 			return tool?.busy ?? false;
 		},
@@ -51,7 +53,7 @@ export function later(name: string, host: Host, load: () => Promise<Tool>): Tool
 		undo: () => tool?.undo() ?? false,
 		redo: () => tool?.redo() ?? false,
 		draw: (ctx, view) => tool?.draw(ctx, view),
-		edit: (key) => tool?.edit?.(key),
+		edit: (key) => run((t) => t.edit?.(key)),
 		leave: () => tool?.leave?.(),
 		finish() {
 			waiting = [];
