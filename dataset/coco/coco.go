@@ -158,9 +158,10 @@ func (f *flag) UnmarshalJSON(data []byte) error {
 
 // cocoCategory is an element of "categories".
 type cocoCategory struct {
-	ID        number   `json:"id"`
-	Name      string   `json:"name"`
-	KeyPoints []string `json:"keypoints"`
+	ID        number          `json:"id"`
+	Name      string          `json:"name"`
+	KeyPoints []string        `json:"keypoints"`
+	Skeleton  json.RawMessage `json:"skeleton"` // pairs of points, from 1
 }
 
 // files lists the files of a source.

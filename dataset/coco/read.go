@@ -12,7 +12,6 @@ import (
 
 	"pixano/dataset"
 	"pixano/dataset/exchange"
-	"pixano/features"
 	"pixano/schema"
 )
 
@@ -36,7 +35,9 @@ type file struct {
 	name       string
 	split      string
 	categories map[number]string
-	poses      map[number]string // templates of key points, by category
+	poses      map[number]string       // templates of key points, by category
+	skeletons  map[number]cocoCategory // those with points that no built-in template has
+	sketches   map[number]*sketch
 	images     map[number]*image
 	order      []*image
 	hasImages  bool
@@ -61,7 +62,8 @@ func open(ctx context.Context, in *exchange.Input) (exchange.Reader, error) {
 	}
 	r := &reader{in: in, images: map[string]*image{}, extra: map[string]map[string]string{}, texts: map[string]bool{}}
 	for _, name := range names {
-		f := &file{name: name, split: in.Options().Params["split"], categories: map[number]string{}, poses: map[number]string{}, images: map[number]*image{}}
+		f := &file{name: name, split: in.Options().Params["split"], categories: map[number]string{}, poses: map[number]string{},
+			skeletons: map[number]cocoCategory{}, sketches: map[number]*sketch{}, images: map[number]*image{}}
 		if err := r.index(ctx, f); err != nil {
 			return nil, err
 		}
@@ -169,11 +171,19 @@ func (r *reader) index(ctx context.Context, f *file) error {
 			}
 			f.categories[c.ID] = c.Name
 			f.poses[c.ID] = templateOf(c)
+			if len(c.KeyPoints) > 0 && builtinTemplate(c) == "" {
+				f.skeletons[c.ID] = c
+			}
 		case "annotations":
 			var a struct {
 				Caption    *string
 				View       string
 				Attributes map[string]any
+				CategoryID number `json:"category_id"`
+				KeyPoints  []float64
+				Points     struct {
+					TemplateID string `json:"template_id"`
+				} `json:"pixano_keypoints"`
 			}
 			if err := exchange.DecodeNext(dec, &a); err != nil {
 				return err
@@ -185,6 +195,9 @@ func (r *reader) index(ctx context.Context, f *file) error {
 				r.texts[a.View] = true
 			}
 			r.note(objectTable, a.Attributes)
+			if len(a.KeyPoints) > 0 {
+				f.noteKeyPoints(a.CategoryID, a.KeyPoints, a.Points.TemplateID)
+			}
 		}
 		return nil
 	})
@@ -202,16 +215,6 @@ func (r *reader) index(ctx context.Context, f *file) error {
 		f.split = splitOf(f.name)
 	}
 	return r.place(f)
-}
-
-// templateOf names the template of the key points of a category.
-func templateOf(c cocoCategory) string {
-	for _, t := range features.KeyPointTemplates() {
-		if len(t.Points) == len(c.KeyPoints) && slices.EqualFunc(t.Points, c.KeyPoints, func(p features.TemplatePoint, name string) bool { return p.Name == name }) {
-			return t.ID
-		}
-	}
-	return strings.ReplaceAll(c.Name, " ", "_")
 }
 
 // note remembers the types of attributes.

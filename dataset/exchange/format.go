@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"pixano/dataset"
+	"pixano/features"
 	"pixano/schema"
 )
 
@@ -31,6 +32,14 @@ type Option struct {
 	Description string
 	Import      bool // it is one of imports
 	Export      bool // it is one of exports
+}
+
+// TemplateReader is a [Reader] whose source says what its key points are.
+type TemplateReader interface {
+	Reader
+
+	// Templates returns the templates that the rows name, but for built-in ones. It is called after Rows.
+	Templates() []features.KeyPointTemplate
 }
 
 // Reader is a source that is open for an import.

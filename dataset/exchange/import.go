@@ -236,7 +236,7 @@ func runImport(ctx context.Context, o ImportOptions) (*Report, error) {
 		return nil, errors.Join(err, r.unplace())
 	}
 	fault("published")
-	if err := ds.Close(); err != nil {
+	if err := errors.Join(r.keepTemplates(ctx, ds), ds.Close()); err != nil {
 		return nil, err
 	}
 	if err := r.placeAfter(); err != nil {
@@ -244,6 +244,31 @@ func runImport(ctx context.Context, o ImportOptions) (*Report, error) {
 	}
 	fault("replaced")
 	return r.finish(), os.RemoveAll(r.path)
+}
+
+// keepTemplates stores the templates of key points that the source has, beside those of the dataset, which win.
+func (r *importRun) keepTemplates(ctx context.Context, ds *dataset.Dataset) error {
+	from, ok := r.format.(TemplateReader)
+	if !ok {
+		return nil
+	}
+	own, err := ds.KeyPointTemplates()
+	if err != nil {
+		return err
+	}
+	n := len(own)
+	for _, t := range from.Templates() {
+		if !slices.ContainsFunc(own, func(other features.KeyPointTemplate) bool { return other.ID == t.ID }) {
+			own = append(own, t)
+		}
+	}
+	if len(own) == n {
+		return nil
+	}
+	if err := ds.SetKeyPointTemplates(ctx, own); err != nil {
+		return fmt.Errorf("the dataset is there, but not its templates of key points: %w", err)
+	}
+	return nil
 }
 
 // newImport checks the options and opens the source.
