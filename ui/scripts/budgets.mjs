@@ -25,15 +25,15 @@ for (const [, to] of page.matchAll(/(?:src|href)="\.\/([^"]+\.(?:js|css))"/g)) {
 	if (name.endsWith('.js')) reach(name, first);
 	else first.add(name);
 }
+// Eight signs of a hash, which may be hyphens too, end the names.
+const stem = (name) => name.replace(/-.{8}\.(js|css)$/, '');
 // A page's chunk and styles, without what the first load has.
 function extra(chunk) {
-	const name = files.find((f) => new RegExp(`/${chunk}-[^/]+\\.js$`).test(f));
+	const name = files.find((f) => new RegExp(`/${chunk}-.{8}\\.js$`).test(f));
 	const all = reach(name);
 	const entry = [...first].find((f) => /index-[^/]+\.js$/.test(f));
 	const deps = [...readFileSync(entry, 'utf8').matchAll(/["'](?:\.\/)?(assets\/[^"']+)["']/g)].map((m) => join(dist, m[1]));
-	const css = files.filter(
-		(f) => f.endsWith('.css') && [...all].some((js) => js.replace(/-[^-/]+\.js$/, '') === f.replace(/-[^-/]+\.css$/, '')),
-	);
+	const css = files.filter((f) => f.endsWith('.css') && [...all].some((js) => stem(js) === stem(f)));
 	return [...new Set([...all, ...css.filter((f) => deps.length === 0 || deps.includes(f))])].filter((f) => !first.has(f));
 }
 const sum = (list) => [...list].reduce((n, f) => n + size(f), 0);

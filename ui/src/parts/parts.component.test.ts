@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 // Parts by themselves: what the keyboard does, and that axe finds nothing wrong.
-import { clean, text } from './testing';
+import { clean, press, text } from './testing';
 import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, expect, test, vi } from 'vitest';
 
@@ -144,4 +144,102 @@ test('Sketch and template editor: wrong templates cannot be saved', async () => 
 	await clean();
 	await fireEvent.click(save);
 	expect(store).toHaveBeenCalledWith({ id: 'hand', points: [{ name: 'wrist', x: 0.5, y: 0.5 }], edges: [] });
+});
+
+test('Sort: a field, and which way', async () => {
+	const { default: Sort } = await import('./explore/Sort.svelte');
+	const change = vi.fn();
+	const fields = [
+		{ key: 'split', title: 'split' },
+		{ key: '#objects', title: '#objects' },
+	];
+	const { rerender } = render(Sort, { sort: '', fields, change });
+	expect(screen.queryByRole('button')).toBeNull(); // nothing to turn round
+	await fireEvent.change(screen.getByRole('combobox', { name: /^Sort/ }), { target: { value: '#objects' } });
+	expect(change).toHaveBeenLastCalledWith('#objects');
+	await rerender({ sort: '#objects' });
+	await clean();
+	await fireEvent.click(screen.getByRole('button', { name: /^Smallest first/ }));
+	expect(change).toHaveBeenLastCalledWith('#objects desc');
+	await rerender({ sort: '#objects desc' });
+	await fireEvent.click(screen.getByRole('button', { name: /^Largest first/ }));
+	expect(change).toHaveBeenLastCalledWith('#objects');
+	await rerender({ disabled: true });
+	expect((screen.getByRole('combobox') as HTMLSelectElement).disabled).toBe(true);
+});
+
+test('Palette: commands are found by words, walked by arrows and run by Enter; those that cannot be run are not there', async () => {
+	const { keymap } = await import('../keys.svelte');
+	const { cmd } = await import('../commands');
+	const { default: Palette } = await import('./Palette.svelte');
+	const undo = vi.fn();
+	const redo = vi.fn();
+	const off = keymap.add([
+		cmd('undo', undo),
+		cmd('redo', redo),
+		cmd(
+			'save',
+			() => {},
+			() => false,
+		),
+	]);
+	render(Palette, { open: true });
+	const box = screen.getByRole('combobox');
+	const names = () => screen.queryAllByRole('option').map((o) => o.textContent?.trim());
+	expect(names()).toEqual([expect.stringContaining('Undo'), expect.stringContaining('Redo')]);
+	await clean();
+	box.focus();
+	press('ArrowDown');
+	press('ArrowDown'); // no further than the last one
+	press('Enter');
+	await vi.waitFor(() => expect(redo).toHaveBeenCalledOnce());
+	cleanup();
+	render(Palette, { open: true });
+	await fireEvent.input(screen.getByRole('combobox'), { target: { value: 'nothing of the kind' } });
+	expect(names()).toEqual([]);
+	expect(screen.getByRole('combobox').getAttribute('aria-expanded')).toBe('false');
+	await clean();
+	await fireEvent.input(screen.getByRole('combobox'), { target: { value: 'undo' } });
+	screen.getByRole('combobox').focus();
+	press('Enter');
+	await vi.waitFor(() => expect(undo).toHaveBeenCalledOnce());
+	off();
+});
+
+test('Failure: what went wrong is an alert, can be tried again and copied without the picture', async () => {
+	const { default: Failure } = await import('./Failure.svelte');
+	const retry = vi.fn();
+	const written: string[] = [];
+	Object.defineProperty(navigator, 'clipboard', { configurable: true, value: { writeText: async (s: string) => void written.push(s) } });
+	render(Failure, { message: 'no answer\nat x.ts', retry, recent: ['draw box'] });
+	expect(screen.getByRole('alert').textContent).toContain('no answer');
+	expect(screen.getByRole('alert').textContent).not.toContain('x.ts'); // for those who ask for it
+	await clean();
+	await fireEvent.click(screen.getByRole('button', { name: 'Try again' }));
+	expect(retry).toHaveBeenCalledOnce();
+	await fireEvent.click(screen.getByRole('button', { name: 'Copy details' }));
+	expect(JSON.parse(written[0])).toMatchObject({ route: location.pathname, message: 'no answer\nat x.ts', recent: ['draw box'] });
+});
+
+test('Help and Header: every command with its keys as they are now, and the way back', async () => {
+	const { keymap } = await import('../keys.svelte');
+	const { prefs, save } = await import('../prefs.svelte');
+	const { cmd } = await import('../commands');
+	const { default: Help } = await import('./Help.svelte');
+	const { default: Header } = await import('./Header.svelte');
+	const run = vi.fn();
+	const off = keymap.add([cmd('fit', run), cmd('help', run)]);
+	save({ keys: { ...prefs.keys, fit: 'Ctrl+ArrowUp' } });
+	const { unmount } = render(Help, { open: true });
+	expect(screen.getByText('Fit the image').closest('div')!.textContent).toContain('Ctrl↑');
+	await clean();
+	unmount();
+	save({ keys: {} });
+	render(Header, { back: { route: { page: 'library' }, label: 'Library' }, title: 'Streets' });
+	expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('Streets');
+	expect(screen.getByRole('link', { name: 'Library' }).getAttribute('href')).toBe('/app/');
+	await fireEvent.click(screen.getByRole('button', { name: 'Show keys' }));
+	expect(run).toHaveBeenCalledOnce();
+	await clean();
+	off();
 });

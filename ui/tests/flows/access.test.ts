@@ -129,6 +129,68 @@ test.each(states)('axe finds nothing: %s', async (name, path, ready, ...steps) =
 	await context.close();
 });
 
+test('by keys alone: menus give the focus back, lists tell where they are, the stage is left, panels are a drawer', async () => {
+	const { page, context, errors } = await open(b, { annotator: 'ana' });
+	const press = key;
+	const focus = () =>
+		page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim());
+	await page.goto(`${server.url}/app/d/streets?view=table`);
+	await page.waitForSelector('[role=gridcell] img');
+	// A menu
+	await page.getByRole('button', { name: 'Columns' }).focus();
+	await press('Enter')(page);
+	await expect.poll(() => page.evaluate(() => document.activeElement?.closest('label')?.textContent)).toBe('image');
+	await press('ArrowDown', 'ArrowDown', 'Space')(page);
+	await page.getByRole('columnheader', { name: 'split', exact: true }).waitFor({ state: 'detached' });
+	await press('Home', 's', 'Space', 'Escape')(page);
+	await page.getByRole('columnheader', { name: 'split', exact: true }).waitFor();
+	expect(await focus()).toBe('Columns');
+	expect(await page.locator(':popover-open').count()).toBe(0);
+	// The order by a head, and the rows
+	await page.getByRole('columnheader', { name: 'weather' }).getByRole('button').focus();
+	await press('Enter', 'Enter')(page);
+	await page.waitForSelector('[aria-sort=descending]');
+	const grid = page.getByRole('grid');
+	await expect.poll(() => grid.getAttribute('aria-rowcount')).toBe('49');
+	await grid.focus();
+	const active = () =>
+		page.evaluate(() => {
+			const e = document.getElementById(document.activeElement?.getAttribute('aria-activedescendant') ?? '');
+			return e && [e.getAttribute('aria-rowindex'), e.getAttribute('aria-selected')].join(' ');
+		});
+	await press('ArrowDown', 'ArrowDown')(page);
+	await expect.poll(active).toBe('3 true');
+	await press('End')(page);
+	await page.waitForSelector('[aria-rowindex="49"]');
+	await press('Home')(page);
+	await expect.poll(active).toBe('3 true');
+	// As a grid of pictures, sorted
+	await press('2')(page);
+	await page.getByRole('combobox', { name: /^Sort/ }).selectOption('time_of_day');
+	await page.getByRole('button', { name: /^Smallest first/ }).press('Enter');
+	await page.waitForFunction(() => new URL(location.href).searchParams.get('sort') === 'time_of_day desc');
+	const first = page.locator('.cell').first();
+	expect([await first.getAttribute('aria-posinset'), await first.getAttribute('aria-setsize')]).toEqual(['1', '48']);
+	// The stage
+	await page.goto(`${server.url}/app/${item}`);
+	await stage(page);
+	await press('Tab', 'Tab')(page);
+	expect(await page.evaluate(() => document.activeElement?.hasAttribute('data-stage'))).toBe(true);
+	await press('Escape', 'Escape', 'Tab')(page);
+	expect(await page.evaluate(() => document.activeElement?.closest('main, aside, [role=separator]') !== null)).toBe(true);
+	expect(await page.evaluate(() => document.activeElement?.hasAttribute('data-stage'))).toBe(false);
+	// In a narrow window
+	await page.setViewportSize({ width: 800, height: 600 });
+	await expect.poll(() => page.locator('aside').count()).toBe(0);
+	await press('/')(page);
+	await page.getByLabel('Search objects').waitFor();
+	expect(await focus()).toBe('Search objects');
+	await press('Escape', ']')(page);
+	await expect.poll(() => page.locator('aside').count()).toBe(0);
+	expect(errors).toEqual([]);
+	await context.close();
+});
+
 test('French, and a language that shows what is not translated', async () => {
 	for (const lang of ['fr', 'pseudo']) {
 		const { page, context, errors } = await open(b, { lang });

@@ -131,25 +131,28 @@ test.each(looks)('$name is as it was', async ({ name, path, ready, theme = 'dark
 	// Which models there are is the machine's affair.
 	const size = { width: width / zoom, height: (width === 1280 ? 800 : 1080) / zoom };
 	const { page, context, errors } = await open(b, { theme, lang, annotator: 'ana', showModels: false }, size);
-	await page.goto(`${server.url}/app/${path}`);
-	await page.locator(ready).first().waitFor({ state: 'attached' });
-	await page.evaluate(() => document.fonts.ready);
-	await page.waitForLoadState('networkidle');
-	if (then) await page.waitForTimeout(500);
-	await then?.(page);
-	await page.mouse.move(0, 0);
-	await page.waitForTimeout(900);
-	const taken = await page.screenshot({ animations: 'disabled', caret: 'hide' });
-	const file = join(references, `${name}.png`);
-	if (update || !existsSync(file)) {
-		if (!update) throw new Error(`${file} is missing: npm run shots:update takes it`);
-		writeFileSync(file, taken);
-	} else {
-		const share = await different(taken, readFileSync(file));
-		if (share > most) writeFileSync(join(shots, `${name}-differs.png`), taken);
-		expect(share, `part of ${name} that differs; what it is now: ${shots}/${name}-differs.png`).toBeLessThanOrEqual(most);
+	try {
+		await page.goto(`${server.url}/app/${path}`);
+		await page.locator(ready).first().waitFor({ state: 'attached' });
+		await page.evaluate(() => document.fonts.ready);
+		await page.waitForLoadState('networkidle');
+		if (then) await page.waitForTimeout(500);
+		await then?.(page);
+		await page.mouse.move(0, 0);
+		await page.waitForTimeout(900);
+		const taken = await page.screenshot({ animations: 'disabled', caret: 'hide' });
+		const file = join(references, `${name}.png`);
+		if (update || !existsSync(file)) {
+			if (!update) throw new Error(`${file} is missing: npm run shots:update takes it`);
+			writeFileSync(file, taken);
+		} else {
+			const share = await different(taken, readFileSync(file));
+			if (share > most) writeFileSync(join(shots, `${name}-differs.png`), taken);
+			expect(share, `part of ${name} that differs; what it is now: ${shots}/${name}-differs.png`).toBeLessThanOrEqual(most);
+		}
+		expect(errors).toEqual([]);
+	} finally {
+		await page.goto('about:blank'); // it tells the server, so that the next one is alone
+		await context.close();
 	}
-	expect(errors).toEqual([]);
-	await page.goto('about:blank'); // it tells the server, so that the next one is alone
-	await context.close();
 });

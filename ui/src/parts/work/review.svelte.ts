@@ -67,6 +67,12 @@ export class Review {
 		return true;
 	}
 
+	// arrive begins the walk in an item that was gone to.
+	arrive(): void {
+		if (!this.on || this.work.selection.size > 0 || this.step(1)) return;
+		this.work.hint = this.progress.total === 0 ? 'review.nothing' : 'review.done';
+	}
+
 	// can tells whether a verdict can be given to what is selected.
 	get can(): boolean {
 		return this.on && this.work.selected.some((r) => underReview(r, this.sources));

@@ -271,8 +271,7 @@ test('MaskMenu: operations are off until as many masks are selected as they need
 	render(MaskMenu, { work: w });
 	screen.getByRole('button', { name: 'Masks' }).focus();
 	press('ArrowDown');
-	await tick();
-	expect((screen.getByRole('button', { name: 'Unite' }) as HTMLButtonElement).disabled).toBe(true);
+	expect((await screen.findByRole<HTMLButtonElement>('button', { name: 'Unite' })).disabled).toBe(true);
 	await fireEvent.change(screen.getByLabelText(/Radius|by/i, { selector: 'input[type=number][max="200"]' }), { target: { value: '900' } });
 	expect(prefs.operation.radius).toBe(200);
 	await clean();

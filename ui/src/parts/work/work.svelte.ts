@@ -276,6 +276,7 @@ export class Work {
 		this.panel = null;
 		this.merging.clear();
 		this.frame = 0;
+		this.hint = toolById.get(this.tool)?.hint ?? null;
 		this.putDown();
 		// A crosshair that keys moved belongs to the item before.
 		for (const tools of this.tools.values()) for (const tool of tools.values()) tool.cancel();
