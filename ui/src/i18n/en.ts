@@ -661,7 +661,6 @@ export const en = {
 	'window.auto': 'Automatic',
 	'window.full': 'Whole range',
 	'window.apart': 'Each channel by itself',
-	slider: 'slider',
 	histogram: 'Histogram of the image',
 	bits: '{n} bits',
 	'pixel.value': 'value',

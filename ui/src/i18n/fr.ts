@@ -546,7 +546,6 @@ export const fr: Record<Key, string> = {
 	'window.auto': 'Automatique',
 	'window.full': 'Toute l’étendue',
 	'window.apart': 'Chaque canal à part',
-	slider: 'curseur',
 	histogram: 'Histogramme de l’image',
 	bits: '{n} bits',
 	'pixel.value': 'valeur',

@@ -18,12 +18,15 @@ const colours = deep(200, 150, 3, (x, _, c) => [1000 + (x < 100 ? 0 : 40), 9000 
 
 beforeAll(async () => {
 	dir = mkdtempSync(join(tmpdir(), 'pixano-ui-'));
+	// 4k in colours, smooth enough to be written soon.
+	const large = deep(3840, 2160, 3, (x, y, c) => 500 + ((x * (c + 1) + y) >> 2));
 	const photos = join(dir, 'photos'),
 		split = join(photos, 'train');
 	mkdirSync(split, { recursive: true });
 	writeFileSync(join(split, 'a_grey.png'), png(grey));
 	writeFileSync(join(split, 'b_grey.tif'), tiff(grey));
 	writeFileSync(join(split, 'c_colours.png'), png(colours));
+	writeFileSync(join(split, 'd_large.png'), png(large));
 	for (const args of [
 		['init', join(dir, 'data')],
 		['data', 'import', join(dir, 'data'), photos, '--type', 'image', '--name', dataset, '--quiet'],
@@ -35,7 +38,7 @@ beforeAll(async () => {
 	await server.start();
 	b = await browser();
 	const views = await server.json<{ data: { url: string; item_ref: { id: string } } }[]>(`/views/${dataset}/image?limit=10`);
-	for (const v of views) items[/([abc])_/.exec(v.data.url)![1]] = v.data.item_ref.id;
+	for (const v of views) items[/([abcd])_/.exec(v.data.url)![1]] = v.data.item_ref.id;
 });
 afterAll(async () => {
 	await b?.close();
@@ -190,6 +193,45 @@ for (const gl of ['1', '0'])
 			await page.waitForTimeout(100);
 			(await shown(page, [150, 75]))[0].forEach((v) => near(v, want[1][0]));
 		}
+		expect(errors).toEqual([]);
+		await context.close();
+	});
+
+for (const gl of ['1', '0'])
+	test(`a 4k picture of 16 bits in three channels: what a window costs (gl=${gl})`, async () => {
+		const { page, errors, context } = await open(b, {}, { width: 1600, height: 900 });
+		const start = Date.now();
+		await show(page, 'd', gl);
+		const first = Date.now() - start;
+		const run = await page.evaluate(async () => {
+			interface S {
+				stats: { script: number; draws: number; uploaded: number };
+				adjust: { windows: unknown };
+				setAdjust(a: unknown): void;
+			}
+			const stage = (globalThis as unknown as { pixanoStages: Map<number, S> }).pixanoStages.get(0)!;
+			const frame = () => new Promise((done) => requestAnimationFrame(done));
+			await frame();
+			const before = stage.stats.uploaded;
+			const times: number[] = [];
+			for (let i = 0; i < 12; i++) {
+				const range = [0.005 + i / 10000, 0.03];
+				stage.setAdjust({ ...stage.adjust, windows: [range, range, range] });
+				await frame();
+				await frame();
+				times.push(stage.stats.script);
+			}
+			return {
+				script: times.toSorted((x, y) => x - y)[6],
+				draws: stage.stats.draws,
+				uploaded: before,
+				again: stage.stats.uploaded - before,
+			};
+		});
+		console.log(
+			`4k, 3 × 16 bits, gl=${gl}: shown after ${first} ms with page and server, ${run.script.toFixed(1)} ms of script a window${gl === '1' ? ' (limit 4)' : ''}, ${run.draws} draw calls, ${(run.uploaded / 1e6).toFixed(0)} MB uploaded once, ${run.again} bytes a window`,
+		);
+		if (gl === '1') expect([run.draws, run.again, run.uploaded > 3840 * 2160 * 6]).toEqual([4, 0, true]);
 		expect(errors).toEqual([]);
 		await context.close();
 	});
