@@ -167,6 +167,22 @@ func (s *Searcher) embedder(ctx context.Context, t *dataset.Searched, table stri
 	return e, nil
 }
 
+// ImageVector returns the vector of a picture by the model that computes those of a table, so that pages of the same search need
+// it only once. A table without a function, and one whose model is not there or has no vectors for pictures, are
+// dataset.ErrQuery.
+func (s *Searcher) ImageVector(ctx context.Context, table string, picture image.Image) ([]float32, error) {
+	t, err := s.ds.Search(ctx, op, table, dataset.Query{})
+	if err != nil {
+		return nil, at(table, "", err)
+	}
+	e, err := s.embedder(ctx, t, table, false)
+	if err != nil {
+		return nil, at(table, "image", err)
+	}
+	vector, err := embedImage(ctx, e, picture)
+	return vector, at(table, "image", err)
+}
+
 // embedText returns the vector of a text.
 func embedText(ctx context.Context, e Embedder, text string) ([]float32, error) {
 	vectors, err := e.EmbedTexts(ctx, []string{text})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"pixano/dataset"
+	"pixano/internal/imaging"
 	"pixano/schema"
 	"pixano/search"
 )
@@ -77,7 +79,40 @@ func (s *Server) searcher(ds *dataset.Dataset) *search.Searcher {
 	return searcher
 }
 
+func (s *Server) routePictures() {
+	op := operation("POST", "/picture_vector/{dataset}/{table}", "embedPicture", "explorer", "The vector of a picture, to search for what is like it")
+	op.Description = "The body is the file: JPEG, PNG, GIF, WebP, BMP or TIFF. Its vector is by the model that the table names, and goes as vector into a search."
+	huma.Register(s.api, op, func(ctx context.Context, in *struct {
+		TablePath
+		RawBody []byte `contentType:"image/*" required:"true"`
+	}) (*struct {
+		Body struct {
+			Vector []float32 `json:"vector"`
+		}
+	}, error) {
+		type out = struct {
+			Body struct {
+				Vector []float32 `json:"vector"`
+			}
+		}
+		return with(s, ctx, in.DatasetPath, func(ds *dataset.Dataset) (*out, error) {
+			if _, err := ds.Version(ctx, in.Table); err != nil {
+				return nil, err
+			}
+			picture, _, err := imaging.Decode(bytes.NewReader(in.RawBody))
+			if err != nil {
+				return nil, badRequest("the body is no picture that can be read: %v", err)
+			}
+			vector, err := s.searcher(ds).ImageVector(ctx, in.Table, picture)
+			o := &out{}
+			o.Body.Vector = vector
+			return o, err
+		})
+	})
+}
+
 func (s *Server) routeExplore() {
+	s.routePictures()
 	op := operation("POST", "/explore/{dataset}", "exploreItems", "explorer", "A page of items under any filter and order, or of a search")
 	op.Description = "The limit is at most 1000; 0 stands for 100. A search takes the place of an order, and its items are those of the query."
 	huma.Register(s.api, op, func(ctx context.Context, in *struct {

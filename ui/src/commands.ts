@@ -55,6 +55,7 @@ export const defs: Def[] = [
 	def('item', 'page', 'classify', 'cmd.classify', 'c'),
 	def('item', 'page', 'class', 'cmd.class', 'Shift+c'),
 	def('item', 'page', 'relink', 'cmd.relink', 'Shift+m'),
+	def('item', 'page', 'like', 'cmd.like', ''),
 	def('item', 'page', 'into', 'cmd.into', ';'),
 	def('item', 'page', 'review', 'cmd.review', 'Shift+r'),
 	def('item', 'page', 'review.accept', 'review.accept', 'y'),

@@ -31,12 +31,16 @@ export const path = (...parts: string[]) => root() + parts.map(enc).join('/');
 
 export async function request<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
 	let answer: Response;
+	const file = body instanceof Blob;
 	try {
 		answer = await fetch(url, {
 			method,
 			signal,
-			headers: body === undefined ? { accept: 'application/json' } : { accept: 'application/json', 'content-type': 'application/json' },
-			body: body === undefined ? undefined : JSON.stringify(body),
+			headers: {
+				accept: 'application/json',
+				...(body === undefined ? {} : { 'content-type': file ? body.type || 'application/octet-stream' : 'application/json' }),
+			},
+			body: body === undefined ? undefined : file ? body : JSON.stringify(body),
 		});
 	} catch (e) {
 		if (e instanceof DOMException && e.name === 'AbortError') throw e;

@@ -8,6 +8,7 @@ export interface Model {
 
 export interface MaskAsked {
 	model: string;
+	provider_name?: string; // none: one that has the model
 	image: Row;
 	mask_table_name: string;
 	points: [number, number][];

@@ -26,7 +26,7 @@ export function fitted(rows: readonly { row: Row; size: Size }[], to: Size): Map
 		({ size }) =>
 			size.width > 0 && size.height > 0 && to.width > 0 && to.height > 0 && (size.width !== to.width || size.height !== to.height),
 	);
-	const rects = other.map(({ row, size }) => around(row, size));
+	const rects = other.map(({ row, size }) => extentOf(row, size));
 	// Those of one view go by one offset.
 	for (const [name, { size }] of new Map(other.map((o) => [`${o.size.width} ${o.size.height}`, o]))) {
 		const these = other.map((o, i) => ({ ...o, rect: rects[i] })).filter((o) => o.rect && `${o.size.width} ${o.size.height}` === name);
@@ -47,8 +47,8 @@ export function fitted(rows: readonly { row: Row; size: Size }[], to: Size): Map
 	return out;
 }
 
-// around is the rectangle in pixels that a row takes in its view; null: it has no place.
-function around(row: Row, size: Size): Rect | null {
+// extentOf is the rectangle in pixels that a row takes in its view; null: it has no place.
+export function extentOf(row: Row, size: Size): Rect | null {
 	switch (row.table_info.base_schema) {
 		case 'BBox':
 			return rectOf(row.data, size);

@@ -24,7 +24,7 @@ export const queryOf = (table: string, where: string): Query =>
 
 // link is the address of the explorer with the items that pass a condition and have a row of another table.
 export function link(dataset: string, where: string, has: Has[] = [], more: Record<string, string> = {}): string {
-	const ask = params({ where, has, sort: '', q: '', like: '', emb: '', off: false });
+	const ask = params({ where, has, sort: '', q: '', like: '', pic: '', emb: '', off: false });
 	return router.href({ page: 'explorer', dataset }, { ...ask, ...more });
 }
 

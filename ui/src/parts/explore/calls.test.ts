@@ -25,6 +25,9 @@ test('a program has the conditions and the order, or the search among them', () 
 		'search.Query{Table: "text", Words: &search.Words{Text: "a `b`\\n"}, Filter: dataset.Query{Has: []dataset.Has{{Table: "item", Where: "x > 1"}}}, Limit: 50}',
 	);
 	expect(words).not.toContain('pixano/inference');
+	expect(program({ dataset: 'd', directory: 'd', query: {}, search: { table: 'e', vector: [0.5, -1e-9] } })).toContain(
+		'search.Query{Table: "e", Vector: []float32{0.5, -9.999999717180685e-10}, Limit: 50}',
+	);
 	expect(program({ dataset: 'd', directory: 'd', query: {}, search: { table: 'e', text: 'red' } })).toContain(
 		'WithModels(models.Embedder)',
 	);

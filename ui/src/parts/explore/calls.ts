@@ -75,6 +75,7 @@ function searching(a: Asking, s: Search): string {
 	const fields = [
 		`Table: ${quote(s.table)}`,
 		s.text ? `Text: ${quote(s.text)}` : '',
+		s.vector ? `Vector: []float32{${s.vector.map((v) => String(Math.fround(v))).join(', ')}}` : '',
 		s.like ? `Like: ${quote(s.like)}` : '',
 		s.words ? `Words: &search.Words{Text: ${quote(s.words.text)}}` : '',
 		filter.has!.length > 0 ? `Filter: ${literal(filter)}` : '',

@@ -529,8 +529,24 @@ export class Work {
 
 	// Tools
 
+	private lent: { make: (host: Host) => Tool; tools: Map<number, Tool> } | null = null;
+
+	// lend puts a tool into the hand for as long as a panel is open; null takes it back.
+	lend(make: ((host: Host) => Tool) | null): void {
+		this.lent = make && { make, tools: new Map() };
+		for (const stage of this.stages.values()) {
+			stage.updateCursor();
+			stage.invalidate('hud');
+		}
+	}
+
 	// toolOf is the tool in hand as it is in a view.
 	toolOf(pane: number): Tool {
+		if (this.lent) {
+			let tool = this.lent.tools.get(pane);
+			if (!tool) this.lent.tools.set(pane, (tool = this.lent.make(this.hostOf(pane))));
+			return tool;
+		}
 		let tools = this.tools.get(pane);
 		if (!tools) this.tools.set(pane, (tools = new Map()));
 		let tool = tools.get(this.tool);
@@ -844,6 +860,12 @@ export async function pictureOf(dataset: string, url: string): Promise<Picture> 
 	const deep = kind && (await import('./samples').then((m) => m.samplesOf(dataset, url)).catch(() => null));
 	// Browsers show no TIFF: the server makes a JPEG of it.
 	return deep ?? imageOf(dataset, url, kind && kind[1].toLowerCase() !== 'png' ? 3840 : undefined);
+}
+
+// bitmapOf loads a view as pixels to draw; those of 16 bits as the server reduces them.
+export async function bitmapOf(dataset: string, url: string): Promise<ImageBitmap> {
+	const picture = await pictureOf(dataset, url);
+	return picture instanceof ImageBitmap ? picture : imageOf(dataset, url, 3840);
 }
 
 // imageOf decodes an image, and keeps the last few.

@@ -76,6 +76,13 @@ export function drawHandles(ctx: CanvasRenderingContext2D, view: View, r: Rect, 
 	}
 }
 
+// shade dims what is in a rectangle.
+export function shade(ctx: CanvasRenderingContext2D, view: View, r: Rect): void {
+	const [a, b, c, d, e, f] = matrix(view.camera, view.image);
+	ctx.fillStyle = 'rgba(15, 18, 22, 0.6)';
+	ctx.fillRect(a * r.x + c * r.y + e, b * r.x + d * r.y + f, a * r.w + c * r.h, b * r.w + d * r.h);
+}
+
 export function drawRect(ctx: CanvasRenderingContext2D, view: View, r: Rect, color: number, dashed = false): void {
 	const [a, b, c, d, e, f] = matrix(view.camera, view.image);
 	const box = [a * r.x + c * r.y + e, b * r.x + d * r.y + f, a * r.w + c * r.h, b * r.w + d * r.h] as const;

@@ -1,7 +1,7 @@
 import { matrix } from '../camera';
 import { bounds } from '../scene';
 import { css } from '../c2d/draw';
-import { drawRect } from './handles';
+import { drawRect, shade } from './handles';
 import { nothing, type Host, type Tool } from './tool';
 
 export interface MergeOptions {
@@ -73,11 +73,7 @@ export function mergeTool(host: Host, options: MergeOptions): Tool {
 					ctx.textBaseline = 'middle';
 					ctx.fillText(String(at + 1), x, y + 0.5);
 					ctx.textAlign = 'start';
-				} else if (picked.length > 0 && !options.allowed(s.key)) {
-					const [a, b, c, d, e, f] = matrix(view.camera, view.image);
-					ctx.fillStyle = 'rgba(15, 18, 22, 0.6)';
-					ctx.fillRect(a * r.x + c * r.y + e, b * r.x + d * r.y + f, a * r.w + c * r.h, b * r.w + d * r.h);
-				}
+				} else if (picked.length > 0 && !options.allowed(s.key)) shade(ctx, view, r);
 			}
 		},
 	};

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Camera } from '../camera';
 import { Scene, type Shape } from '../scene';
 import { mergeTool } from './merge';
+import { relinkTool } from './relink';
 import { skeletonTool, type Pose, type Sketch } from './skeleton';
 import type { Host, Pointer, Tool } from './tool';
 
@@ -203,4 +204,21 @@ test('merge: picks in order, forbidden ones stay out, Enter merges', () => {
 	expect(picked).toEqual(['b']);
 	expect(b.tool.cancel()).toBe(true);
 	expect(b.tool.cancel()).toBe(false);
+});
+
+test('relink: an object that can take the annotation is picked, others are not; Escape leaves', () => {
+	const chosen: string[] = [];
+	let left = 0;
+	const b = bench(
+		(host) => relinkTool(host, { own: 'a', allowed: (key) => key === 'c', choose: (key) => chosen.push(key), cancel: () => left++ }),
+		[box('a', 10), box('b', 50), box('c', 90)],
+	);
+	b.click(20, 20); // itself
+	b.click(60, 20); // forbidden
+	b.click(150, 80); // nothing there
+	expect(chosen).toEqual([]);
+	b.click(100, 20);
+	expect(chosen).toEqual(['c']);
+	expect(b.tool.cancel()).toBe(true);
+	expect(left).toBe(1);
 });
