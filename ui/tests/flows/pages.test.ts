@@ -228,6 +228,34 @@ test('what is shown, copied as a call of REST and as a Go program: both give the
 	await context.close();
 });
 
+test('facets: a source and a confidence are those of one box, and what is left is counted so', async () => {
+	const { page, errors, context } = await open(b);
+	await page.goto(`${server.url}/app/d/${ds}?view=grid`);
+	await page.waitForSelector('.cell img');
+	await page.getByRole('button', { name: 'bboxes.source' }).click();
+	await page.getByRole('button', { name: 'bboxes.confidence' }).click();
+	await page.locator('aside').getByText('street-detector').first().click();
+	await page.waitForFunction(() => new URL(location.href).searchParams.get('has')?.includes('street-detector'));
+	const bins = page.getByRole('group', { name: 'confidence' }).getByRole('button');
+	const model = await count('bboxes', { where: "source_ref.id = 'street-detector'" });
+	const counted = async () =>
+		(await bins.evaluateAll((list) => list.map((x) => Number(/: ([\d,]+)/.exec(x.getAttribute('title') ?? '')?.[1] ?? 0)))).reduce(
+			(a, n) => a + n,
+			0,
+		);
+	await expect.poll(counted).toBe(model); // not those of the truth in the same items
+	await bins.last().focus();
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => new URL(location.href).searchParams.get('has')?.includes('BETWEEN'));
+	const has = JSON.parse(new URL(page.url()).searchParams.get('has')!) as { table: string; where: string }[];
+	expect(has).toHaveLength(1);
+	expect(has[0].where).toMatch(/^source_ref\.id = 'street-detector' AND confidence BETWEEN /);
+	const n = await count('item', { has });
+	await page.waitForFunction((x) => document.querySelector('header .count')?.textContent?.includes(`${x} of 48`), n);
+	expect(errors).toEqual([]);
+	await context.close();
+});
+
 test('words are found in texts', async () => {
 	const { page, errors, context } = await open(b);
 	await page.goto(`${server.url}/app/d/captions?view=grid`);

@@ -126,6 +126,36 @@ test('review: model annotations are accepted, rejected and corrected, and found 
 	await context.close();
 });
 
+test('a review goes on in the next item, and says where there is nothing to do', async () => {
+	const { page, errors, context } = await open(b, { annotator: 'Ana' }, { width: 1440, height: 900 });
+	const boxes = await server.json<Row[]>(
+		`/rows/${ds}/bboxes?${new URLSearchParams({ where: "source_ref.id = 'street-detector'", limit: '1000' })}`,
+	);
+	const having = new Set(boxes.map((r) => ref(r, 'item_ref')));
+	const ids = (await server.json<{ id: string }[]>(`/items/${ds}?limit=48`)).map((r) => r.id);
+	const arrive = (id: string) => page.waitForFunction((x) => document.querySelector('.item')?.textContent === x, id);
+	// An item with boxes of the model, one without, one with.
+	const at = ids.findIndex((id, i) => i > 20 && having.has(id) && !having.has(ids[i + 1]) && having.has(ids[i + 2]));
+	await go(page, ids[at]);
+	await press(page, 'Shift+R');
+	await page.waitForSelector('.review progress');
+	await toStage(page);
+	await press(page, 'Shift+ArrowRight');
+	await arrive(ids[at + 1]);
+	await page.getByText('Nothing to review here.').waitFor();
+	expect(chosen(page)).toBeNull();
+	await press(page, 'Shift+ArrowRight');
+	await arrive(ids[at + 2]);
+	await eventually(() => chosen(page)).not.toBeNull();
+	const one = chosen(page)!.split('/')[1];
+	expect(boxes.find((r) => r.id === one && ref(r, 'item_ref') === ids[at + 2])).toBeTruthy();
+	await press(page, 'y');
+	await save(page);
+	expect((await row('bboxes', one)).data.inference_metadata).toMatchObject({ review: 'accepted' });
+	expect(errors).toEqual([]);
+	await context.close();
+});
+
 test('objects: filter over tables, colours, isolating; values of several rows are changed together', async () => {
 	const { page, errors, context } = await open(b, { annotator: 'Ana' }, { width: 1440, height: 900 });
 	const item = await withModel(2);

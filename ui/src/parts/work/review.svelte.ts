@@ -29,14 +29,20 @@ export class Review {
 
 	toggle(): void {
 		this.on = !this.on;
+		if (!this.on) return;
+		this.choose();
+		this.step(1);
+	}
+
+	// choose takes the models of the item under review, or all but people, if none of its sources is yet.
+	private choose(): void {
 		const s = this.work.session;
-		if (!this.on || !s) return;
+		if (!s) return;
 		const here = new Set(this.found.map((f) => f.source.id));
 		const models = sourcesOf(s, 'model').filter((id) => here.has(id));
 		if (![...this.sources].some((id) => here.has(id)))
 			for (const f of this.found)
 				if (models.length === 0 ? f.source.data.kind !== 'human' : models.includes(f.source.id)) this.sources.add(f.source.id);
-		this.step(1);
 	}
 
 	// order is that of reading; what has no place on the stage comes last.
@@ -69,7 +75,9 @@ export class Review {
 
 	// arrive begins the walk in an item that was gone to.
 	arrive(): void {
-		if (!this.on || this.work.selection.size > 0 || this.step(1)) return;
+		if (!this.on || this.work.selection.size > 0) return;
+		if (this.sources.size === 0) this.choose();
+		if (this.step(1)) return;
 		this.work.hint = this.progress.total === 0 ? 'review.nothing' : 'review.done';
 	}
 
