@@ -161,3 +161,13 @@ export async function drag(page: Page, from: [number, number], to: [number, numb
 	await page.mouse.move(z.x, z.y);
 	await page.mouse.up();
 }
+
+// both takes a picture of the page in each theme.
+export async function both(page: Page, name: string): Promise<void> {
+	await page.screenshot({ path: `${shots}/${name}.png` });
+	const theme = (to: string) => page.evaluate((x) => (document.documentElement.dataset.theme = x), to);
+	await theme('light');
+	await page.waitForTimeout(150);
+	await page.screenshot({ path: `${shots}/${name}-light.png` });
+	await theme('dark');
+}

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, demo, drag, open, pixano, placeOf, Server, shots, type Library } from '../lib';
+import { both, browser, demo, drag, open, pixano, placeOf, Server, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -62,15 +62,6 @@ async function withModel(least: number): Promise<string> {
 	const item = [...counts].sort().find(([i, n]) => n >= least && !given.has(i))![0];
 	given.add(item);
 	return item;
-}
-
-async function both(page: Page, name: string): Promise<void> {
-	await page.screenshot({ path: `${shots}/${name}.png` });
-	const theme = (to: string) => page.evaluate((x) => (document.documentElement.dataset.theme = x), to);
-	await theme('light');
-	await page.waitForTimeout(150);
-	await page.screenshot({ path: `${shots}/${name}-light.png` });
-	await theme('dark');
 }
 
 test('review: model annotations are accepted, rejected and corrected, and found through REST', async () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, demo, drag, golden, open, placeOf, repository, Server, shots, type Library } from '../lib';
+import { both, browser, demo, drag, golden, open, placeOf, repository, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -42,15 +42,6 @@ const press = async (page: Page, ...keys: string[]) => {
 };
 const rows = (s: Server, dataset: string, table: string, item: string, group = 'annotations') =>
 	s.json<Row[]>(`/${group}/${dataset}/${table}?item_ids=${item}&limit=1000`).catch(() => [] as Row[]);
-async function both(page: Page, name: string): Promise<void> {
-	await page.screenshot({ path: `${shots}/${name}.png` });
-	const theme = (to: string) => page.evaluate((x) => (document.documentElement.dataset.theme = x), to);
-	await theme('light');
-	await page.waitForTimeout(150);
-	await page.screenshot({ path: `${shots}/${name}-light.png` });
-	await theme('dark');
-}
-
 test('a mask, a box and a skeleton are pasted into a picture of another size, and undone in one step', async () => {
 	const { page, errors, context } = await open(b, { annotator: 'Ana' }, { width: 1440, height: 900 });
 	const views = await other.json<Row[]>(`/views/${images}/image?limit=100`);
