@@ -16,8 +16,8 @@ import (
 
 // Pages of one order follow one another, so of tables in memory the order is kept too, as long as the version is the same.
 const (
-	orderedRows = 65_536 // the engine sorts larger tables
-	keptOrders  = 4      // of a table; each takes 8 bytes a row
+	orderedRows = 131_072 // the engine sorts larger tables
+	keptOrders  = 4       // of a table; each takes 8 bytes a row
 )
 
 // whole returns columns, nil for all, of all rows of a table in storage order. It returns false unless they are in memory
@@ -61,7 +61,12 @@ func (c *rowCache) ordered(ctx context.Context, t *lance.Table, version uint64, 
 	table := c.table(t.Name())
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	table.taken += int64(read)
+	count, err := t.Count(ctx, "")
+	if err != nil || count > orderedRows {
+		return nil, false, err
+	}
+	// To sort a table the engine reads all of it, if only some columns: a second page is worth to have it in memory.
+	table.taken += max(int64(read), count/(2*cacheCost)+1)
 	if ok, err := c.prepare(ctx, table, t, version); !ok || err != nil || table.version != version || table.rows() > orderedRows {
 		return nil, false, err
 	}

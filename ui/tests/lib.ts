@@ -139,6 +139,22 @@ export async function open(
 	return { page, context: c, errors };
 }
 
+// painted waits until the page shows what the last event did.
+export const painted = (page: Page) =>
+	page.evaluate(() => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
+
+// saved waits until everything is stored; the state shown may at first be that of before.
+export async function saved(page: Page): Promise<void> {
+	await painted(page);
+	await page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
+}
+
+// save saves now.
+export async function save(page: Page): Promise<void> {
+	await page.keyboard.press('Control+s');
+	await saved(page);
+}
+
 // placeOf gives the place on the screen of a point of the first view's image.
 export const placeOf = (page: Page, x: number, y: number) =>
 	page.evaluate(

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, demo, golden, open, pixano, Server, shots, type Library } from '../lib';
+import { browser, demo, golden, open, pixano, save, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -27,10 +27,6 @@ afterAll(async () => {
 	lib?.remove();
 });
 
-const saved = async (page: Page) => {
-	await page.keyboard.press('Control+s');
-	await page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
-};
 const ready = async (page: Page, item: string) => {
 	await page.waitForFunction((id) => document.querySelector('.item')?.textContent === id && document.querySelector('[data-stage]'), item);
 	await page.waitForTimeout(500);
@@ -134,7 +130,7 @@ test('a polygon with a hole and a painted mask: drawn, saved, found, changed by 
 	await click(page, [px(0.2, 0.8)]);
 	await page.screenshot({ path: `${shots}/polygon-drawing.png` });
 	await page.keyboard.press('Enter');
-	await saved(page);
+	await save(page);
 	const whole = await mine();
 	expect(whole).toHaveLength(1);
 	expect(whole[0].data).toMatchObject({ size: [h, w], source_ref: { name: 'source', id: 'human-ana' } });
@@ -145,23 +141,23 @@ test('a polygon with a hole and a painted mask: drawn, saved, found, changed by 
 	await page.keyboard.up('Shift');
 	await click(page, [px(0.4, 0.6)]);
 	await page.keyboard.press('Enter');
-	await saved(page);
+	await save(page);
 	const [holed] = await mine();
 	expect(Math.abs(area(whole[0]) - area(holed) - 0.04 * w * h)).toBeLessThan(0.01 * w * h);
 	expect((holed.data.inference_metadata as { polygon: number[][] }).polygon).toHaveLength(2);
 
 	// Its points are at hand: one is dragged, one is added on an edge and one is deleted.
 	await stroke(page, [px(0.2, 0.2), px(0.1, 0.1)]);
-	await saved(page);
+	await save(page);
 	const [moved] = await mine();
 	expect(area(moved)).toBeGreaterThan(area(holed));
 	await stroke(page, [px(0.8, 0.5), px(0.95, 0.5)]);
-	await saved(page);
+	await save(page);
 	expect(area((await mine())[0])).toBeGreaterThan(area(moved));
 	await page.screenshot({ path: `${shots}/polygon-points.png` });
 	await page.keyboard.press('Control+z');
 	await page.keyboard.press('Control+z');
-	await saved(page);
+	await save(page);
 	expect((await mine())[0].data.counts).toBe(holed.data.counts);
 
 	// Paint: a stroke, a part of it erased with the right button, one stroke undone and done again.
@@ -174,7 +170,7 @@ test('a polygon with a hole and a painted mask: drawn, saved, found, changed by 
 	await page.keyboard.press('Control+z');
 	await page.keyboard.press('Control+y');
 	await page.keyboard.press('Enter');
-	await saved(page);
+	await save(page);
 	const both = await mine();
 	expect(both).toHaveLength(2);
 	const painted = both.find((r) => r.id !== holed.id)!;
@@ -281,7 +277,7 @@ test('a smart mask of the built-in segmenter, and operations on masks', async ()
 		await page.waitForTimeout(300);
 		await page.screenshot({ path: `${shots}/smart.png` });
 		await page.keyboard.press('Enter');
-		await saved(page);
+		await save(page);
 		let made = await mine();
 		expect(made).toHaveLength(1);
 		const source = await s.json<Row>(`/sources/${id}/${(made[0].data.source_ref as { id: string }).id}`);
@@ -303,7 +299,7 @@ test('a smart mask of the built-in segmenter, and operations on masks', async ()
 			await page.keyboard.press('v');
 			await page.keyboard.press('Escape');
 		}
-		await saved(page);
+		await save(page);
 		made = (await mine()).filter((r) => r.id !== made[0].id);
 		expect(made).toHaveLength(2);
 		const menu = page.getByRole('button', { name: 'Masks', exact: true });
@@ -321,7 +317,7 @@ test('a smart mask of the built-in segmenter, and operations on masks', async ()
 			await page.getByRole('button', { name, exact: true }).click();
 			await page.keyboard.press('Escape');
 			await page.waitForTimeout(600);
-			await saved(page);
+			await save(page);
 		};
 		await choose(made[0]);
 		await menu.click();

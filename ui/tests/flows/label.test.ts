@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, drag, golden, open, repository, Server, shots, type Library } from '../lib';
+import { browser, drag, golden, open, repository, saved, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -24,7 +24,6 @@ afterAll(async () => {
 	lib?.remove();
 });
 
-const saved = (page: Page) => page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
 const ready = async (page: Page, item: string) => {
 	await page.waitForFunction((id) => document.querySelector('.item')?.textContent === id && document.querySelector('[data-stage]'), item);
 	await page.waitForTimeout(400);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, demo, golden, open, repository, Server, shots, type Library } from '../lib';
+import { browser, demo, golden, open, repository, save, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -365,8 +365,7 @@ test('three pictures of the demo are labelled from the keyboard alone, and read 
 		await press(page, 'ArrowRight', 'ArrowRight', 'Control+ArrowRight', 'Control+ArrowDown', 'Enter');
 		if (item !== items[2]) await press(page, 'Shift+ArrowRight');
 	}
-	await press(page, 'Control+s');
-	await page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
+	await save(page);
 	const rows = (await Promise.all(items.map(boxes))).flat().filter((r) => !before.has(r.id));
 	expect(rows.map((r) => (r.data.item_ref as { id: string }).id)).toEqual(items);
 	const entity = (r: Row) => (r.data.entity_ref as { id: string }).id;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { both, browser, demo, drag, open, pixano, placeOf, Server, type Library } from '../lib';
+import { both, browser, demo, drag, open, pixano, placeOf, save, Server, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -30,10 +30,6 @@ afterAll(async () => {
 	lib?.remove();
 });
 
-const save = async (page: Page) => {
-	await page.keyboard.press('Control+s');
-	await page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
-};
 const go = async (page: Page, item: string, query = '', dataset = ds, at = server) => {
 	await page.goto(`${at.url}/app/d/${dataset}/i/${item}${query}`);
 	await page.waitForFunction((id) => document.querySelector('.item')?.textContent === id && document.querySelector('[data-stage]'), item);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { both, browser, demo, drag, golden, open, placeOf, repository, Server, shots, type Library } from '../lib';
+import { both, browser, demo, drag, golden, open, placeOf, repository, save, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -29,10 +29,6 @@ afterAll(async () => {
 	goldens?.remove();
 });
 
-const save = async (page: Page) => {
-	await page.keyboard.press('Control+s');
-	await page.waitForSelector('[data-state="saved"]', { timeout: 20_000 });
-};
 const ready = async (page: Page, item: string) => {
 	await page.waitForFunction((id) => document.querySelector('.item')?.textContent === id && document.querySelector('[data-stage]'), item);
 	await page.waitForTimeout(500);
