@@ -156,8 +156,9 @@ export async function save(page: Page): Promise<void> {
 }
 
 // placeOf gives the place on the screen of a point of the first view's image.
-export const placeOf = (page: Page, x: number, y: number) =>
-	page.evaluate(
+export async function placeOf(page: Page, x: number, y: number): Promise<{ x: number; y: number }> {
+	await painted(page); // what opened may have moved the view
+	return page.evaluate(
 		([px, py]) => {
 			const stage = (
 				globalThis as unknown as { pixanoStages: Map<number, { camera: { scale: number; x: number; y: number } }> }
@@ -167,6 +168,7 @@ export const placeOf = (page: Page, x: number, y: number) =>
 		},
 		[x, y] as const,
 	);
+}
 
 export async function drag(page: Page, from: [number, number], to: [number, number]): Promise<void> {
 	const a = await placeOf(page, ...from),

@@ -26,9 +26,10 @@ async function own() {
 	await page.goto(`${address}/app/d/pets/i/${item}`);
 	await opened();
 }
-// at gives the place on the screen of a point of the image.
+// at gives the place on the screen of a point of the image, once the page shows what the last event did.
 const at = ([x, y]) =>
-	page.evaluate(([px, py]) => {
+	page.evaluate(async ([px, py]) => {
+		await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 		const { scale, x, y } = globalThis.pixanoStages.get(0).camera;
 		const r = document.querySelector('[data-stage]').getBoundingClientRect();
 		return [r.left + px * scale + x, r.top + py * scale + y];
