@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
-import { browser, demo, golden, open, pixano, save, Server, shots, type Library } from '../lib';
+import { browser, demo, golden, open, pixano, placeOf, save, Server, shots, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -34,27 +34,15 @@ const ready = async (page: Page, item: string) => {
 const rows = (s: Server, dataset: string, table: string, item: string) =>
 	s.json<Row[]>(`/annotations/${dataset}/${table}?item_ids=${item}&limit=1000`).catch(() => [] as Row[]);
 
-// at gives the place on the screen of a point of the image.
-const at = (page: Page, x: number, y: number) =>
-	page.evaluate(
-		([px, py]) => {
-			const stage = (
-				globalThis as unknown as { pixanoStages: Map<number, { camera: { scale: number; x: number; y: number } }> }
-			).pixanoStages.get(0)!;
-			const r = document.querySelector('[data-stage]')!.getBoundingClientRect();
-			return { x: r.left + px * stage.camera.scale + stage.camera.x, y: r.top + py * stage.camera.scale + stage.camera.y };
-		},
-		[x, y] as const,
-	);
 async function click(page: Page, points: [number, number][], button: 'left' | 'right' = 'left'): Promise<void> {
 	for (const p of points) {
-		const { x, y } = await at(page, ...p);
+		const { x, y } = await placeOf(page, ...p);
 		await page.mouse.move(x, y);
 		await page.mouse.click(x, y, { button });
 	}
 }
 async function stroke(page: Page, points: [number, number][], button: 'left' | 'right' = 'left'): Promise<void> {
-	const places = await Promise.all(points.map((p) => at(page, ...p)));
+	const places = await Promise.all(points.map((p) => placeOf(page, ...p)));
 	await page.mouse.move(places[0].x, places[0].y);
 	await page.mouse.down({ button });
 	for (const p of places.slice(1)) await page.mouse.move(p.x, p.y, { steps: 6 });
@@ -236,7 +224,7 @@ test('a smart mask of the built-in segmenter, and operations on masks', async ()
 		const sources = await s.json<Row[]>(`/sources/${id}?limit=100`);
 		const requests: string[] = [];
 		page.on('request', (r) => r.url().includes('mask-generation') && requests.push(r.postData() ?? ''));
-		const over = await at(page, x, y);
+		const over = await placeOf(page, x, y);
 		await page.mouse.move(over.x - 3, over.y);
 		await page.mouse.move(over.x, over.y);
 		await expect.poll(coloured, { timeout: 20_000 }).toBeGreaterThan(200);
@@ -306,7 +294,7 @@ test('a smart mask of the built-in segmenter, and operations on masks', async ()
 		const choose = async (...keys: Row[]) => {
 			for (const [i, r] of keys.entries()) {
 				const [mx, my] = middle(r);
-				const p = await at(page, mx, my);
+				const p = await placeOf(page, mx, my);
 				if (i > 0) await page.keyboard.down('Shift');
 				await page.mouse.click(p.x, p.y);
 				if (i > 0) await page.keyboard.up('Shift');
