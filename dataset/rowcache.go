@@ -162,9 +162,11 @@ func (c *rowCache) prepare(ctx context.Context, table *cachedTable, t *lance.Tab
 		c.drop(table)
 		return false, err
 	}
-	if now, err := t.Version(ctx); whole && (err != nil || now != version) {
-		c.drop(table) // the handle moved on between two parts
-		return false, err
+	if whole {
+		if now, err := t.Version(ctx); err != nil || now != version {
+			c.drop(table) // the handle moved on between two parts
+			return false, err
+		}
 	}
 	table.version = version
 	return !table.refused, nil

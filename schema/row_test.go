@@ -842,3 +842,16 @@ func TestFieldTypeJSON(t *testing.T) {
 // Rows of all kinds satisfy the constraint of typed tables.
 var _ = []schema.Row{schema.Item{}, &schema.View{}, schema.Entity{}, schema.Track{}, &schema.BBox{}, schema.ViewEmbedding{},
 	schema.Source{}, detectedObject{}, &pet{}, schema.Dynamic{}, &schema.Dynamic{}, sample{}}
+
+// TestNormalizeAt fills times in as floating times, whatever zone the given one is in.
+func TestNormalizeAt(t *testing.T) {
+	now := time.Date(2024, 5, 6, 7, 8, 9, 123456789, time.FixedZone("", 2*3600))
+	box := schema.BBox{Annotation: schema.Annotation{ID: "b"}, Coords: []float64{0, 0, 1, 1}, Format: "xywh", IsNormalized: true}
+	if err := schema.NormalizeAt(&box, now); err != nil {
+		t.Fatal(err)
+	}
+	want := time.Date(2024, 5, 6, 7, 8, 9, 123456000, time.UTC)
+	if box.CreatedAt != want || box.UpdatedAt != want {
+		t.Errorf("created %v, updated %v, want %v", box.CreatedAt, box.UpdatedAt, want)
+	}
+}

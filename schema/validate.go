@@ -35,6 +35,7 @@ func Normalize(row any) error { return normalizeAt(row, Now) }
 
 // NormalizeAt is [Normalize] with now in the place of [Now], for many rows that are made at one time.
 func NormalizeAt(row any, now time.Time) error {
+	now = Naive(now)
 	return normalizeAt(row, func() time.Time { return now })
 }
 
@@ -369,13 +370,13 @@ func (r record) baseRow() (any, error) {
 	return base.v.Addr().Interface(), nil
 }
 
-// baseRules applies the rules of the built-in class.
+// baseRules applies the rules of the built-in class to a dynamic row.
 func (r record) baseRules() error {
 	row, err := r.baseRow()
 	if err != nil || row == nil {
 		return err
 	}
-	if err := row.(ruler).rules(); err != nil || r.dyn == nil {
+	if err := row.(ruler).rules(); err != nil {
 		return err
 	}
 	base, err := open(row)

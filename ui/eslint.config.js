@@ -30,6 +30,15 @@ export default ts.config(
 			'svelte/no-unused-svelte-ignore': 'off',
 		},
 	},
+	{
+		files: ['src/**'],
+		rules: {
+			'no-restricted-properties': [
+				'error',
+				{ object: 'crypto', property: 'randomUUID', message: 'pages that come unencrypted from another machine have none: newId' },
+			],
+		},
+	},
 	{ rules: { '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }], eqeqeq: 'error', 'no-undef': 'off' } },
 	core,
 	pages,

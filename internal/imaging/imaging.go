@@ -78,13 +78,7 @@ func Reduce(r io.ReadSeeker, frameWidth, frameHeight int) (content []byte, conte
 	b := img.Bounds()
 	width, height := Fit(b.Dx(), b.Dy(), frameWidth, frameHeight)
 	opaque, ok := img.(interface{ Opaque() bool })
-	clear := ok && !opaque.Opaque()
-	if !clear {
-		if deep := samplesOf(img, math.MaxInt); deep != nil {
-			img, b = deep.stretched(), image.Rect(0, 0, b.Dx(), b.Dy())
-		}
-	}
-	if clear {
+	if ok && !opaque.Opaque() {
 		canvas := image.NewNRGBA(image.Rect(0, 0, width, height))
 		draw.ApproxBiLinear.Scale(canvas, canvas.Rect, img, b, draw.Src, nil)
 		var buf bytes.Buffer
@@ -92,6 +86,10 @@ func Reduce(r io.ReadSeeker, frameWidth, frameHeight int) (content []byte, conte
 			return nil, "", err
 		}
 		return buf.Bytes(), "image/png", nil
+	}
+	if deep := samplesOf(img, MaxSamples); deep != nil {
+		img = deep.stretched()
+		b = img.Bounds()
 	}
 	canvas := image.NewRGBA(image.Rect(0, 0, width, height))
 	scaler(b.Dx(), width).Scale(canvas, canvas.Rect, img, b, draw.Src, nil)

@@ -130,6 +130,8 @@ export async function open(
 		await c.addInitScript((p) => {
 			if (!localStorage.getItem('pixano.prefs')) localStorage.setItem('pixano.prefs', JSON.stringify(p));
 		}, prefs);
+	// What pages that come unencrypted from another machine do not have.
+	await c.addInitScript(() => delete (Crypto.prototype as { randomUUID?: unknown }).randomUUID);
 	const page = await c.newPage();
 	const errors: string[] = [];
 	page.on('pageerror', (e) => errors.push(`${e.message}\n${e.stack ?? ''}`));

@@ -1,4 +1,5 @@
 import { get, path, post } from './client';
+import { newId } from '../store/types';
 
 export interface PastRow {
 	table: string;
@@ -46,8 +47,7 @@ export const past = {
 		const query = new URLSearchParams({ item, limit: String(limit), ...(before ? { before } : {}) });
 		return (await get<{ events: Past[] }>(`${path('history', ds)}?${query}`, signal)).events;
 	},
-	revert: (ds: string, change: string, author: string) =>
-		post<{ change: string }>(path('revert', ds, change), { author, key: crypto.randomUUID() }),
+	revert: (ds: string, change: string, author: string) => post<{ change: string }>(path('revert', ds, change), { author, key: newId() }),
 };
 
 // live gives changes and presence as the server tells them.

@@ -1,6 +1,6 @@
 import { merge } from './merge';
 import type { Tables } from './tables';
-import { keyOf, sameRow, type Patch, type Row } from './types';
+import { keyOf, newId, sameRow, type Patch, type Row } from './types';
 
 // Change is one row of a change set on the wire.
 export interface Change {
@@ -281,7 +281,7 @@ export class SaveQueue {
 		if (rows.size === 0) return null;
 		for (const key of rows.keys()) this.dirty.delete(key);
 		changes.sort((a, b) => a.rank - b.rank || a.order - b.order);
-		return { set: { key: crypto.randomUUID(), author: this.o.author(), changes: changes.map((c) => c.change) }, rows };
+		return { set: { key: newId(), author: this.o.author(), changes: changes.map((c) => c.change) }, rows };
 	}
 
 	private stored(flight: Flight, times: Map<string, { created_at?: string; updated_at?: string }>): void {

@@ -1,6 +1,7 @@
 // Pictures that are searched for. The address names one; its vector is kept for this tab, so that the way back and a reload
 // find the same items.
 import { path, request } from '../../api/client';
+import { newId } from '../../store/types';
 
 export interface Picture {
 	vector: number[];
@@ -25,7 +26,7 @@ export function picture(id: string): Picture | null {
 }
 
 function keep(p: Picture): string {
-	const id = crypto.randomUUID().slice(0, 8);
+	const id = newId().slice(0, 8);
 	memory.set(id, p);
 	try {
 		const old = Object.keys(sessionStorage).filter((k) => k.startsWith(key('')));

@@ -17,7 +17,7 @@ import { underReview } from '../../store/review';
 import { problemsOf, type Problem } from '../../store/problems';
 import { Session, type Copied, type Target } from '../../store/session';
 import { known, type Template } from '../../store/templates';
-import { keyOf, refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
+import { keyOf, newId, refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
 import { kept, plain, type Adjust } from '../../stage/adjust';
 import type { Picture } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
@@ -35,7 +35,7 @@ import { Review } from './review.svelte';
 import { toolById } from './tools';
 
 // tab names this browser tab, for the journal.
-const tab = crypto.randomUUID();
+const tab = newId();
 let database: Promise<{ db: Database; alive: Set<string> }> | null = null;
 const journals = async () => (database ??= Promise.all([openJournal(), livingTabs(tab)]).then(([db, alive]) => ({ db, alive })));
 
