@@ -174,6 +174,9 @@ test('a picture is dropped on the explorer: what is like it comes first; what ca
 test('masks of boxes are previewed before they are made, and models are managed where they are run', async () => {
 	const { page, errors, context } = await open(b, { annotator: 'Ana' }, { width: 1440, height: 900 });
 	const before = (await rows(server, ds, 'masks', 'street_001')).length;
+	const sources = () => server.json<Row[]>(`/sources/${ds}?limit=1000`);
+	const known = (await sources()).map((s) => s.id);
+	expect((await sources()).map((s) => s.data.name)).not.toContain('builtin-grabcut');
 	await page.goto(`${server.url}/app/d/${ds}/i/street_001`);
 	await ready(page, 'street_001');
 	await page.getByRole('button', { name: 'Run a model' }).click();
@@ -184,6 +187,7 @@ test('masks of boxes are previewed before they are made, and models are managed 
 	await expect.poll(() => dialog.locator('.shot svg path').count(), { timeout: 60_000 }).toBe(boxes);
 	await both(page, 'preview-masks');
 	expect(await rows(server, ds, 'masks', 'street_001')).toHaveLength(before); // nothing is stored
+	expect((await sources()).map((s) => s.id)).toEqual(known);
 	await dialog.getByRole('button', { name: 'Models and servers' }).click();
 	await dialog.getByText('builtin-grabcut').first().waitFor();
 	await dialog.getByLabel('Address of an inference server').fill('http://127.0.0.1:9');
