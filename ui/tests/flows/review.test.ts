@@ -113,6 +113,30 @@ test('review: model annotations are accepted, rejected and corrected, and found 
 	await context.close();
 });
 
+test('every key to the next item counts, however late the server says what comes next', async () => {
+	const { page, errors, context } = await open(b, {}, { width: 1440, height: 900 });
+	const ids = (await server.json<{ id: string }[]>(`/items/${ds}?limit=6`)).map((r) => r.id);
+	const arrive = (id: string) => page.waitForFunction((x) => document.querySelector('.item')?.textContent === x, id);
+	let asked = 0;
+	await page.route('**/neighbours/**', async (route) => {
+		asked++;
+		await new Promise((done) => setTimeout(done, 1000));
+		await route.continue().catch(() => {}); // the page may have moved on
+	});
+	await page.goto(`${server.url}/app/d/${ds}/i/${ids[0]}`);
+	await arrive(ids[0]);
+	await press(page, 'Shift+ArrowRight'); // before anything is known
+	await arrive(ids[1]);
+	await press(page, 'Shift+ArrowRight', 'Shift+ArrowRight', 'Shift+ArrowRight');
+	await arrive(ids[4]);
+	await press(page, 'Shift+ArrowLeft');
+	await arrive(ids[3]);
+	await page.getByText(/^4 of /).waitFor();
+	expect(asked).toBeGreaterThan(1);
+	expect(errors).toEqual([]);
+	await context.close();
+});
+
 test('a review goes on in the next item, and says where there is nothing to do', async () => {
 	const { page, errors, context } = await open(b, { annotator: 'Ana' }, { width: 1440, height: 900 });
 	const boxes = await server.json<Row[]>(

@@ -125,7 +125,7 @@ export class Work {
 	failed = $state('');
 	version = $state(0); // of the rows
 	saving = $state(0); // of the save queue
-	neighbours: Neighbours | null = $state.raw(null);
+	neighbours: (Neighbours & { of: string }) | null = $state.raw(null); // of the item that was shown last
 	leftover: Leftover | null = $state.raw(null);
 	private undecoded: ReadonlyMap<string, Problem[]> = $state.raw(new Map()); // by view
 
@@ -164,6 +164,8 @@ export class Work {
 	readonly cameras = new Map<string, { item: string; camera: Camera }>(); // of views that are not shown now
 	private tools = new Map<number, Map<string, Tool>>(); // by view and id
 	private load: AbortController | null = null;
+	private wanted = ''; // the item that was asked for last, and what brings it
+	private showing: Promise<void> = Promise.resolve();
 	private timers: ReturnType<typeof setInterval>[] = [];
 	private live: Live;
 	readonly review = new Review(this);
@@ -228,7 +230,12 @@ export class Work {
 	}
 
 	// show opens an item; the old one stays until the new one is there.
-	async show(item: string): Promise<void> {
+	show(item: string): Promise<void> {
+		this.wanted = item;
+		return (this.showing = this.bring(item));
+	}
+
+	private async bring(item: string): Promise<void> {
 		if (!this.opened) {
 			try {
 				await session(this.dataset);
@@ -265,7 +272,7 @@ export class Work {
 				this.version++;
 			} else this.fail(e);
 		}
-		void this.findNeighbours(item, load.signal);
+		await this.findNeighbours(item, load.signal);
 	}
 
 	private hide(): void {
@@ -290,11 +297,13 @@ export class Work {
 	private async findNeighbours(item: string, signal: AbortSignal): Promise<void> {
 		const { query, search } = toQuery(asked(this.params()));
 		try {
-			this.neighbours = await items.neighbours(this.dataset, item, query, search, signal);
-			const next = this.neighbours.after[0];
-			if (next && !signal.aborted) this.prefetch(next);
+			const found = await items.neighbours(this.dataset, item, query, search, signal);
+			if (signal.aborted) return;
+			this.neighbours = { of: item, ...found };
+			const next = found.after[0];
+			if (next) this.prefetch(next);
 		} catch (e) {
-			if (!isAbort(e)) this.neighbours = null;
+			if (!isAbort(e) && !signal.aborted) this.neighbours = null;
 		}
 	}
 
@@ -312,8 +321,23 @@ export class Work {
 		);
 	}
 
-	step(by: 1 | -1): void {
-		const to = by > 0 ? this.neighbours?.after[0] : this.neighbours?.before.at(-1);
+	private beside(item: string, by: 1 | -1): string | undefined {
+		const n = this.neighbours;
+		const list = n ? [...n.before, n.of, ...n.after] : [];
+		const at = list.indexOf(item);
+		return at < 0 ? undefined : list[at + by];
+	}
+
+	// step goes on from the item that was asked for last, so that each of several quick keys counts. The neighbours of
+	// an item shown before usually tell the next one too; where they do not, those of this one are waited for.
+	async step(by: 1 | -1): Promise<void> {
+		const from = this.wanted;
+		let to = this.beside(from, by);
+		if (!to && this.neighbours?.of !== from) {
+			await this.showing;
+			if (this.wanted !== from) return;
+			to = this.beside(from, by);
+		}
 		if (to) this.place(to);
 		else toast(t(by > 0 ? 'end.last' : 'end.first'));
 	}
