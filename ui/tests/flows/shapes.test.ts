@@ -262,3 +262,33 @@ test('an annotation is moved to an object that is clicked in the picture; object
 	expect(errors).toEqual([]);
 	await context.close();
 });
+
+test('a distance is measured by a drag, and leaves nothing behind', async () => {
+	const { page, errors, context } = await open(b, {}, { width: 1280, height: 800 });
+	const before = await rows(server, ds, 'bboxes', 'street_001');
+	await page.goto(`${server.url}/app/d/${ds}/i/street_001`);
+	await ready(page, 'street_001');
+	// The line and its ends are of a colour that nothing else on the stage has.
+	const inked = () =>
+		page.evaluate(() => {
+			let n = 0;
+			for (const c of document.querySelectorAll<HTMLCanvasElement>('[data-stage="0"] canvas')) {
+				const pixels = c.getContext('2d')?.getImageData(0, 0, c.width, c.height).data;
+				for (let i = 0; pixels && i < pixels.length; i += 4)
+					if (pixels[i] === 0xff && pixels[i + 1] === 0xd5 && pixels[i + 2] === 0x4a) n++;
+			}
+			return n;
+		});
+	expect(await inked()).toBe(0);
+	await press(page, 'u');
+	await expect.poll(() => page.locator('[data-stage="0"]').evaluate((e) => getComputedStyle(e).cursor)).toBe('crosshair');
+	await drag(page, [310, 380], [460, 290]);
+	await expect.poll(inked).toBeGreaterThan(100);
+	await both(page, 'measure');
+	await press(page, 'Escape', 'v');
+	await expect.poll(inked).toBe(0);
+	expect(await page.locator('[data-state]').getAttribute('data-state')).toBe('saved');
+	expect(await rows(server, ds, 'bboxes', 'street_001')).toEqual(before);
+	expect(errors).toEqual([]);
+	await context.close();
+});

@@ -6,16 +6,18 @@ import Pentagon from '@lucide/svelte/icons/pentagon';
 import Sparkles from '@lucide/svelte/icons/sparkles';
 import Square from '@lucide/svelte/icons/square';
 import Combine from '@lucide/svelte/icons/combine';
+import Ruler from '@lucide/svelte/icons/ruler';
 import Waypoints from '@lucide/svelte/icons/waypoints';
 import type { Component } from 'svelte';
 import type { Def } from '../../commands';
-import type { Key } from '../../i18n';
+import { number, t, type Key } from '../../i18n';
 import type { Cmd } from '../../keys.svelte';
 import { prefs, save } from '../../prefs.svelte';
 import { boxTool } from '../../stage/tools/box';
 import { brushTool, type BrushTool } from '../../stage/tools/brush';
 import { selectTool } from '../../stage/tools/select';
 import { later } from '../../stage/tools/later';
+import type { Measure } from '../../stage/tools/measure';
 import type { Host, Tool } from '../../stage/tools/tool';
 import type { Work } from './work.svelte';
 
@@ -44,6 +46,11 @@ const sized = (by: number) => (work: Work) => {
 	save({ brush: { ...prefs.brush, size: Math.min(500, Math.max(1, by > 1 ? Math.ceil(size * by) : Math.floor(size * by))) } });
 	work.stage()?.invalidate('hud');
 };
+
+// measured is a distance as text.
+const measured = (m: Measure) =>
+	t('measure', { length: number(round(m.length)), w: number(round(m.dx)), h: number(round(m.dy)), angle: number(round(m.angle)) });
+const round = (v: number) => Math.round(v * 10) / 10;
 
 export const tools: ToolDef[] = [
 	{ id: 'select', keys: 'v', title: 'tool.select', icon: MousePointer2, make: selectTool },
@@ -132,6 +139,14 @@ export const tools: ToolDef[] = [
 		available: (work) => work.target.all.entities.length > 0,
 		make: (host, work) => work.merging.tool(host),
 		options: () => import('./MergeBar.svelte'),
+	},
+	{
+		id: 'measure',
+		keys: 'u',
+		title: 'tool.measure',
+		icon: Ruler,
+		hint: 'hint.measure',
+		make: (host) => later('measure', host, () => import('../../stage/tools/measure').then((m) => m.measureTool(host, measured))),
 	},
 ];
 

@@ -651,6 +651,7 @@ export class Work {
 			redraw: (what) => {
 				this.drawing = this.toolOf(pane).busy;
 				stage().invalidate(...(what ? (['image', 'shapes', 'hud'] as const) : (['hud'] as const)));
+				stage().updateCursor();
 			},
 			hint: (key) => (this.hint = key as Key | null),
 		};

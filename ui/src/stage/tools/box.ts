@@ -1,5 +1,5 @@
 import { toScreen, type Point, type Rect } from '../camera';
-import { css } from '../c2d/draw';
+import { drawCrosshair, drawNote } from './guides';
 import { drawHandles, drawRect, handleAt, handleCursor, resize, type Handle } from './handles';
 import { snapToImage } from '../snap';
 import { clampRect, clickSlop, nothing, type Host, type Pointer, type Tool } from './tool';
@@ -162,35 +162,12 @@ export function boxTool(host: Host, options: BoxOptions): Tool {
 			}
 			if (one && state.at === 'idle') drawHandles(ctx, view, one.rect, one.color);
 			const p = keyboard ? { ...toScreen(view.camera, view.image, keyboard) } : pointer?.screen;
-			if (p) {
-				ctx.setLineDash([]);
-				for (const [width, ink] of [
-					[3, 'rgba(0, 0, 0, 0.45)'],
-					[1, css(color, 0.9)],
-				] as const) {
-					ctx.beginPath();
-					ctx.moveTo(0, p.y);
-					ctx.lineTo(view.size.width, p.y);
-					ctx.moveTo(p.x, 0);
-					ctx.lineTo(p.x, view.size.height);
-					ctx.lineWidth = width;
-					ctx.strokeStyle = ink;
-					ctx.stroke();
-				}
-			}
+			if (p) drawCrosshair(ctx, view, p, color);
 			const to = state.at === 'drag' || state.at === 'open' ? (keyboard ?? state.to) : null;
 			if (!to || (state.at !== 'drag' && state.at !== 'open')) return;
 			const r = spanned(state.from, to);
 			drawRect(ctx, view, r, color);
-			const text = `${Math.round(r.w)} × ${Math.round(r.h)}`;
-			ctx.font = '500 12px "Inter Variable", system-ui, sans-serif';
-			const corner = toScreen(view.camera, view.image, { x: r.x + r.w, y: r.y + r.h });
-			const w = ctx.measureText(text).width + 10;
-			ctx.fillStyle = 'rgba(15, 18, 22, 0.85)';
-			ctx.fillRect(corner.x + 8, corner.y + 8, w, 18);
-			ctx.fillStyle = '#e8ecf1';
-			ctx.textBaseline = 'middle';
-			ctx.fillText(text, corner.x + 13, corner.y + 17.5);
+			drawNote(ctx, view, toScreen(view.camera, view.image, { x: r.x + r.w, y: r.y + r.h }), `${Math.round(r.w)} × ${Math.round(r.h)}`);
 		},
 	};
 }

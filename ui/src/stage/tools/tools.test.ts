@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Camera } from '../camera';
 import { Scene, type Shape } from '../scene';
+import type { View } from '../c2d/draw';
+import { measureTool, type Measure } from './measure';
 import { mergeTool } from './merge';
 import { relinkTool } from './relink';
 import { skeletonTool, type Pose, type Sketch } from './skeleton';
@@ -221,4 +223,53 @@ test('relink: an object that can take the annotation is picked, others are not; 
 	expect(chosen).toEqual(['c']);
 	expect(b.tool.cancel()).toBe(true);
 	expect(left).toBe(1);
+});
+
+test('measure: a drag and two clicks tell the distance; level with Shift, from corner to corner with Ctrl; nothing is changed', () => {
+	const told: Measure[] = [];
+	const text = (m: Measure) => (told.push(m), '');
+	const ctx = new Proxy({} as CanvasRenderingContext2D, {
+		get: (_, name) => (name === 'measureText' ? () => ({ width: 0 }) : () => {}),
+		set: () => true,
+	});
+	const b = bench((host) => measureTool(host, text), [box('a', 10), box('b', 110)]);
+	const read = () => {
+		told.length = 0;
+		b.tool.draw(ctx, { camera, image, size: image } as View);
+		return told.at(-1);
+	};
+	const at = (x: number, y: number, mods = {}): Pointer => ({
+		x,
+		y,
+		screen: { x, y },
+		button: 0,
+		shift: false,
+		alt: false,
+		ctrl: false,
+		...mods,
+	});
+	b.drag(10, 20, 40, 60);
+	expect(read()).toMatchObject({ dx: 30, dy: 40, length: 50 });
+	expect(read()!.angle).toBeCloseTo(-53.13, 2);
+	expect(b.tool.busy).toBe(false);
+	b.click(100, 50);
+	expect([read(), b.tool.busy]).toEqual([undefined, true]);
+	b.tool.move(at(100, 20, { shift: true }), false);
+	expect(read()).toMatchObject({ dx: 0, dy: 30, angle: 90 });
+	b.tool.move(at(120, 53, { shift: true }), false);
+	expect(read()!.dy).toBeCloseTo(0, 9);
+	b.click(100, 20);
+	expect(b.tool.busy).toBe(false);
+	// The right edge of one box to the left edge of the other.
+	b.tool.down(at(32, 11, { ctrl: true }));
+	b.tool.move(at(80, 11, { ctrl: true }), true);
+	b.tool.move(at(108, 8, { ctrl: true }), true);
+	b.tool.up(at(108, 8, { ctrl: true }));
+	expect(read()).toEqual({ dx: 80, dy: 0, length: 80, angle: 0 });
+	expect(b.tool.cancel()).toBe(true);
+	expect(read()).toBeUndefined();
+	// By keys: from the middle to the right.
+	for (const k of ['ArrowUp', 'Enter', 'ArrowRight', 'ArrowRight', 'Enter']) expect(b.key(k)).toBe(true);
+	expect(read()).toMatchObject({ dx: 4, dy: 0 });
+	expect(b.state.selection.size).toBe(0);
 });
