@@ -285,6 +285,7 @@ type taskBody struct {
 	Labels []int
 
 	Preview bool
+	Quick   bool
 
 	MaskTable  string `json:"mask_table_name"`
 	BoxTable   string `json:"box_table_name"`
@@ -396,7 +397,7 @@ func (in *taskBody) prompt() ([]inference.Point, *schema.BBox, error) {
 }
 
 func runImageMask(ctx context.Context, ds *dataset.Dataset, model annotate.Model, in *taskBody) ([]byte, error) {
-	req := annotate.MaskRequest{Model: model, Preview: in.Preview}
+	req := annotate.MaskRequest{Model: model, Preview: in.Preview, Quick: in.Quick}
 	var err error
 	if req.View, err = view(ctx, ds, in.Image); err != nil {
 		return nil, err
@@ -416,7 +417,7 @@ func runImageMask(ctx context.Context, ds *dataset.Dataset, model annotate.Model
 }
 
 func runVideoMask(ctx context.Context, ds *dataset.Dataset, model annotate.Model, in *taskBody) ([]byte, error) {
-	req := annotate.VideoMaskRequest{Model: model}
+	req := annotate.VideoMaskRequest{Model: model, Preview: in.Preview}
 	for _, raw := range in.Video {
 		frame, err := view(ctx, ds, raw)
 		if err != nil {
@@ -449,7 +450,7 @@ func runVideoMask(ctx context.Context, ds *dataset.Dataset, model annotate.Model
 }
 
 func runDetect(ctx context.Context, ds *dataset.Dataset, model annotate.Model, in *taskBody) ([]byte, error) {
-	req := annotate.DetectRequest{Model: model, BoxThreshold: 0.3, TextThreshold: 0.2}
+	req := annotate.DetectRequest{Model: model, Preview: in.Preview, BoxThreshold: 0.3, TextThreshold: 0.2}
 	var err error
 	if req.View, err = view(ctx, ds, in.Image); err != nil {
 		return nil, err

@@ -178,10 +178,23 @@ func TestInference(t *testing.T) {
 	if got := call(t, "GET", url+"/annotations/"+images+"/masks/"+mask["id"].(string), nil).status; got != http.StatusNotFound {
 		t.Errorf("the mask was stored: status %d", got)
 	}
-	// Previews are for providers that keep what takes long of a picture, and make no source.
+	// Previews make no source, also those of servers elsewhere; quick ones are for providers that keep what takes long of a picture.
+	known := string(call(t, "GET", url+"/sources/"+images+"?limit=100", nil).body)
+	call(t, "DELETE", url+"/sources/"+images+"/"+source, nil)
 	ask["preview"] = true
-	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status != http.StatusBadRequest {
+	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status != http.StatusOK {
 		t.Errorf("a preview of a server: status %d: %s", got.status, got.body)
+	}
+	find := map[string]any{"dataset_id": images, "image": view, "entity": nil, "model": "finder", "classes": []string{"car"}, "box_table_name": "bboxes", "class_table_name": "labels", "preview": true}
+	if got := call(t, "POST", url+"/inference/tasks/zero-shot-detection/image", find); got.status != http.StatusOK || !strings.Contains(string(got.body), `"car"`) {
+		t.Errorf("a preview of boxes: status %d: %s", got.status, got.body)
+	}
+	if left := string(call(t, "GET", url+"/sources/"+images+"?limit=100", nil).body); strings.Contains(left, `"sam"`) || strings.Contains(left, `"finder"`) || !strings.Contains(known, `"sam"`) {
+		t.Errorf("sources %s before, %s after previews of a server", known, left)
+	}
+	ask["quick"] = true
+	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status != http.StatusBadRequest {
+		t.Errorf("a quick preview of a server: status %d: %s", got.status, got.body)
 	}
 	if err := registry.Add(grabcut.New()); err != nil {
 		t.Fatal(err)
@@ -192,10 +205,11 @@ func TestInference(t *testing.T) {
 	if preview.status != http.StatusOK || preview.decoded(t).(map[string]any)["mask"].(map[string]any)["data"].(map[string]any)["counts"] == "" {
 		t.Errorf("a preview: status %d: %s", preview.status, preview.body)
 	}
-	if after := string(call(t, "GET", url+"/sources/"+images+"?limit=100", nil).body); after != sources || !strings.Contains(after, `"sam"`) {
+	if after := string(call(t, "GET", url+"/sources/"+images+"?limit=100", nil).body); after != sources {
 		t.Errorf("sources %s before, %s after a preview", sources, after)
 	}
 	delete(ask, "preview")
+	delete(ask, "quick")
 	ask["model"] = "nope"
 	if got := call(t, "POST", url+"/inference/tasks/mask-generation/image", ask); got.status < 400 || got.status >= 500 {
 		t.Errorf("an unknown model: status %d: %s", got.status, got.body)

@@ -100,7 +100,8 @@ func (d describer) inference() {
 			"dataset_id": text(""), "model": text(""), "provider_name": text("empty: the one in use"), "image": row, "video": listOf(row), "entity": row,
 			"bbox":   {Type: huma.TypeObject, Properties: map[string]*huma.Schema{"coords": listOf(number), "format": text("xywh or xyxy"), "is_normalized": {Type: huma.TypeBoolean}}},
 			"points": listOf(listOf(integer("x, y in pixels"))), "labels": listOf(integer("1: on the object; 0: beside it")), "mask_table_name": text(""), "box_table_name": text(""), "class_table_name": text(""),
-			"preview": {Type: huma.TypeBoolean, Description: "of a mask in an image: only look, make no source; 400 from models that keep nothing of an image"},
+			"preview": {Type: huma.TypeBoolean, Description: "of masks and boxes: only look, make no source"},
+			"quick":   {Type: huma.TypeBoolean, Description: "of a mask in an image: 400 from models that would compute all of the image for it again"},
 			"classes": {Description: "a list of texts, or a text"}, "box_threshold": number, "text_threshold": number, "conversation": row, "messages": listOf(row),
 			"max_new_tokens": integer(""), "temperature": number, "role_system": text(""), "role_user": text(""), "role_assistant": text(""),
 		}

@@ -278,7 +278,7 @@ func TestImageMask(t *testing.T) {
 	}
 }
 
-// TestPreview asks for masks that are only looked at: no source is made for them, and not every provider is asked.
+// TestPreview asks for masks and boxes that are only looked at: no source is made for them, whoever finds them.
 func TestPreview(t *testing.T) {
 	ds := newDataset(t, 2)
 	ask := annotate.MaskRequest{Model: annotate.Model{Provider: grabcut.New(), Name: grabcut.Model}, View: view(t, ds, "vi01"),
@@ -291,10 +291,25 @@ func TestPreview(t *testing.T) {
 	if err != nil || mask.Bounds() != image.Rect(5, 6, 21, 22) || !row.SourceRef.IsZero() {
 		t.Errorf("mask at %v, source %v, %v", mask.Bounds(), row.SourceRef, err)
 	}
+	_, ask.Model = newServer(t)
+	ask.Box = &schema.BBox{Coords: []float64{4, 6, 20, 22}, Format: "xyxy"}
+	if row, err = annotate.ImageMask(t.Context(), ds, ask); err != nil || !row.SourceRef.IsZero() {
+		t.Errorf("of a server: %v, %v", row, err)
+	}
+	found, err := annotate.Detect(t.Context(), ds, annotate.DetectRequest{Model: ask.Model, View: ask.View, Classes: []string{"car"}, Preview: true})
+	if err != nil || len(found) == 0 || !found[0].BBox.SourceRef.IsZero() || !found[0].Classification.SourceRef.IsZero() {
+		t.Errorf("boxes of a server: %v, %v", found, err)
+	}
+	frame := ask.View
+	frame.Table = "frames"
+	masks, err := annotate.VideoMask(t.Context(), ds, annotate.VideoMaskRequest{Model: ask.Model, Frames: []annotate.View{frame}, Box: ask.Box, Preview: true})
+	if err != nil || len(masks) != 1 || !masks[0].SourceRef.IsZero() {
+		t.Errorf("a video of a server: %v, %v", masks, err)
+	}
 	if n, err := ds.Count(t.Context(), "source", dataset.Query{}); err != nil || n != 0 {
 		t.Errorf("%d sources, %v", n, err)
 	}
-	_, ask.Model = newServer(t)
+	ask.Quick = true
 	if _, err := annotate.ImageMask(t.Context(), ds, ask); !errors.Is(err, inference.ErrTaskNotSupported) {
 		t.Errorf("a server that computes all again: %v", err)
 	}

@@ -23,6 +23,14 @@ func newAnnotation(v View, entity features.EntityRef, source features.SourceRef,
 		EntityRef: entity, SourceRef: source, InferenceMetadata: metadata}
 }
 
+// sourceOf is the source of what a model answers; previews have none, since one that is not there yet would be stored.
+func sourceOf(ctx context.Context, ds *dataset.Dataset, model Model, preview bool) (features.SourceRef, error) {
+	if preview {
+		return features.SourceRef{}, nil
+	}
+	return ModelSource(ctx, ds, model.Name)
+}
+
 // MaskRequest asks for the mask of an object in a view.
 type MaskRequest struct {
 	Model  Model
@@ -31,9 +39,12 @@ type MaskRequest struct {
 	Points []inference.Point  // in pixels of the picture
 	Box    *schema.BBox       // around the object: coords, format and is_normalized; nil: none
 
-	// Preview asks for a mask that is only looked at: nothing is written, so it has no source. Providers that would
-	// compute all of the picture for it again refuse, see [inference.PictureKeeper].
+	// Preview asks for a mask that is only looked at: nothing is written, so it has no source.
 	Preview bool
+
+	// Quick asks only providers that keep what takes long to compute of a picture, see [inference.PictureKeeper]; others are
+	// ErrTaskNotSupported. It is for previews under a moving pointer.
+	Quick bool
 }
 
 func (r *MaskRequest) prompt(size image.Point) (p inference.Prompt, err error) {
@@ -49,8 +60,8 @@ func ImageMask(ctx context.Context, ds *dataset.Dataset, req MaskRequest) (*sche
 	if err := checkViews(ds, req.View.Table); err != nil {
 		return nil, err
 	}
-	if keeper, ok := req.Model.Provider.(inference.PictureKeeper); req.Preview && (!ok || !keeper.KeepsPictures(req.Model.Name)) {
-		return nil, inference.Errorf(inference.ErrTaskNotSupported, "the model %q has no previews", req.Model.Name)
+	if keeper, ok := req.Model.Provider.(inference.PictureKeeper); req.Quick && (!ok || !keeper.KeepsPictures(req.Model.Name)) {
+		return nil, inference.Errorf(inference.ErrTaskNotSupported, "the model %q computes all of a picture for each mask", req.Model.Name)
 	}
 	img, err := Picture(ds, req.View)
 	if err != nil {
@@ -68,11 +79,9 @@ func ImageMask(ctx context.Context, ds *dataset.Dataset, req MaskRequest) (*sche
 	if err != nil {
 		return nil, err
 	}
-	var source features.SourceRef
-	if !req.Preview {
-		if source, err = ModelSource(ctx, ds, req.Model.Name); err != nil {
-			return nil, err
-		}
+	source, err := sourceOf(ctx, ds, req.Model, req.Preview)
+	if err != nil {
+		return nil, err
 	}
 	row := &schema.CompressedRLE{Annotation: newAnnotation(req.View, req.Entity, source, metadata)}
 	row.SetMask(resp.Best()[0].RLE)
@@ -90,6 +99,8 @@ type VideoMaskRequest struct {
 	// Entity is what the masks are of. Zero: a new id without a table, which all masks share, so that a person can make a
 	// track of them.
 	Entity features.EntityRef
+
+	Preview bool // nothing is written, so the masks have no source
 }
 
 // VideoMask asks a model for the masks of an object: one for each frame in which it is seen, in the order of frames.
@@ -126,7 +137,7 @@ func VideoMask(ctx context.Context, ds *dataset.Dataset, req VideoMaskRequest) (
 	if err != nil {
 		return nil, err
 	}
-	source, err := ModelSource(ctx, ds, req.Model.Name)
+	source, err := sourceOf(ctx, ds, req.Model, req.Preview)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +160,7 @@ type DetectRequest struct {
 	Classes       []string
 	BoxThreshold  float64 // see [inference.DetectionRequest]
 	TextThreshold float64
+	Preview       bool // nothing is written, so the rows have no source
 }
 
 // Detected is an object found: its box, in pixels, and its class, both with the model's score.
@@ -172,7 +184,7 @@ func Detect(ctx context.Context, ds *dataset.Dataset, req DetectRequest) ([]Dete
 	if err != nil {
 		return nil, err
 	}
-	source, err := ModelSource(ctx, ds, req.Model.Name)
+	source, err := sourceOf(ctx, ds, req.Model, req.Preview)
 	if err != nil {
 		return nil, err
 	}

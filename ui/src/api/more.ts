@@ -84,7 +84,7 @@ export const models = {
 	disconnect: (name: string) => request<null>('POST', path('inference', 'disconnect', name)),
 };
 
-// detectIn asks for the objects in one picture and stores nothing.
+// detectIn asks for the objects in one picture, only to look.
 export async function detectIn(
 	ds: string,
 	ask: { row: Row; model: Model; classes: string[]; threshold: number; boxes: string; labels: string },
@@ -102,6 +102,7 @@ export async function detectIn(
 			box_threshold: ask.threshold,
 			box_table_name: ask.boxes,
 			class_table_name: ask.labels,
+			preview: true,
 		},
 		signal,
 	);

@@ -7642,10 +7642,12 @@ export interface operations {
                     messages: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
-                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    /** @description of masks and boxes: only look, make no source */
                     preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
+                    /** @description of a mask in an image: 400 from models that would compute all of the image for it again */
+                    quick?: boolean;
                     role_assistant?: string;
                     role_system?: string;
                     role_user?: string;
@@ -7771,10 +7773,12 @@ export interface operations {
                     messages?: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
-                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    /** @description of masks and boxes: only look, make no source */
                     preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
+                    /** @description of a mask in an image: 400 from models that would compute all of the image for it again */
+                    quick?: boolean;
                     role_assistant?: string;
                     role_system?: string;
                     role_user?: string;
@@ -7902,10 +7906,12 @@ export interface operations {
                     messages?: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
-                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    /** @description of masks and boxes: only look, make no source */
                     preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
+                    /** @description of a mask in an image: 400 from models that would compute all of the image for it again */
+                    quick?: boolean;
                     role_assistant?: string;
                     role_system?: string;
                     role_user?: string;
@@ -8033,10 +8039,12 @@ export interface operations {
                     messages?: components["schemas"]["Row"][];
                     model: string;
                     points?: number[][];
-                    /** @description of a mask in an image: only look, make no source; 400 from models that keep nothing of an image */
+                    /** @description of masks and boxes: only look, make no source */
                     preview?: boolean;
                     /** @description empty: the one in use */
                     provider_name?: string;
+                    /** @description of a mask in an image: 400 from models that would compute all of the image for it again */
+                    quick?: boolean;
                     role_assistant?: string;
                     role_system?: string;
                     role_user?: string;

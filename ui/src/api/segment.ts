@@ -14,6 +14,7 @@ export interface MaskAsked {
 	points: [number, number][];
 	labels: (0 | 1)[];
 	preview?: boolean; // only look: nothing is written
+	quick?: boolean; // only of models that do not compute all of the image for it again
 	bbox: { coords: number[]; format: 'xywh'; is_normalized: false } | null;
 }
 

@@ -31,7 +31,7 @@ export async function look(work: Work, pane: number, prompt: Prompt, signal: Abo
 	if (!model || blind.has(model.name)) return null;
 	const late = setTimeout(() => (work.preparing = true), 500);
 	try {
-		const row = await segment.mask(work.dataset, { ...asked(work, pane, model, prompt), preview: true }, signal);
+		const row = await segment.mask(work.dataset, { ...asked(work, pane, model, prompt), preview: true, quick: true }, signal);
 		const { size, counts } = row.data as unknown as RLE;
 		return { size, counts };
 	} catch (e) {
