@@ -32,6 +32,9 @@ var (
 	ErrClosed = lance.ErrClosed
 	// ErrCorrupt: a table or file that cannot be decoded.
 	ErrCorrupt = lance.ErrCorrupt
+	// ErrNoSpace: the storage, or the memory that a query may use, is full. Files of a local disk that is full also match
+	// [syscall.ENOSPC], and may match that alone.
+	ErrNoSpace = lance.ErrNoSpace
 	// ErrUnsupported: a layout or a storage version that this version does not know. It also matches
 	// [errors.ErrUnsupported].
 	ErrUnsupported = lance.ErrUnsupported

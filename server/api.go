@@ -387,6 +387,15 @@ func (s *Server) routeEvents() {
 	})
 	stream := operation("GET", "/events/{dataset}", "streamEvents", "events", "Changes and presence as they happen")
 	stream.Description = "Server-sent events. Changes are told as they are made through this server, and within a second or two if others make them; a change without tables means that all must be read again."
+	// A stream that began and ended would be asked for again and again.
+	stream.Middlewares = huma.Middlewares{func(c huma.Context, next func(huma.Context)) {
+		if _, err := s.library.Locate(c.Context(), c.Param("dataset")); err != nil {
+			code := statusOf(err)
+			_ = huma.WriteErr(s.api, c, code, shown(code, err))
+			return
+		}
+		next(c)
+	}}
 	sse.Register(s.api, stream, map[string]any{"change": ChangeEvent{}, "presence": PresenceEvent{}, "ping": PingEvent{}},
 		func(ctx context.Context, in *DatasetPath, send sse.Sender) {
 			path, err := s.library.Locate(ctx, in.Dataset)

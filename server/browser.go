@@ -95,7 +95,7 @@ func (s *Server) browse(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("skip %d: there are %d items", skip, out.Pagination.TotalSize)
 	}
 	out.SemanticSearch = searchable(ds)
-	all, distances, err := s.browsed(r, ds, q, dataset.Query{Where: where, OrderBy: orderOf(ds, q)}, skip, limit)
+	all, distances, err := s.browsed(r, ds, q, dataset.Query{Where: where, OrderBy: orderOf(ds, q)}, skip, min(limit, int(out.Pagination.TotalSize)))
 	if err != nil {
 		return err
 	}

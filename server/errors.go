@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"syscall"
 
 	"pixano/dataset"
 )
@@ -37,7 +38,9 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	case errors.Is(err, dataset.ErrUnsupported), errors.Is(err, dataset.ErrQuery), errors.Is(err, dataset.ErrSchema), errors.Is(err, dataset.ErrIntegrity):
 		return http.StatusBadRequest
-	case errors.Is(err, dataset.ErrReadOnly), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, dataset.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return http.StatusInsufficientStorage
+	case errors.Is(err, dataset.ErrReadOnly), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return http.StatusForbidden
 	case errors.Is(err, dataset.ErrNotFound):
 		return http.StatusNotFound
@@ -119,6 +122,12 @@ func shown(code int, err error) string {
 	_, meant := errors.AsType[*statusError](err)
 	if code == http.StatusInternalServerError && !meant && !errors.Is(err, dataset.ErrCorrupt) {
 		return "the server failed to answer; its log says why"
+	}
+	switch {
+	case code == http.StatusInsufficientStorage:
+		return "the storage of the server is full"
+	case errors.Is(err, syscall.EROFS):
+		return "the storage of the server can only be read"
 	}
 	return err.Error()
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"strings"
+	"syscall"
 	"testing"
 
 	"pixano/dataset"
@@ -16,6 +18,7 @@ func TestStatusOf(t *testing.T) {
 	for err, want := range map[error]int{
 		dataset.ErrNotFound: 404, dataset.ErrExists: 409, dataset.ErrConflict: 409, dataset.ErrQuery: 400, dataset.ErrSchema: 400, dataset.ErrIntegrity: 400,
 		dataset.ErrReadOnly: 403, dataset.ErrUnsupported: 400, dataset.ErrCorrupt: 500, dataset.ErrClosed: 503, fs.ErrPermission: 403,
+		dataset.ErrNoSpace: 507, syscall.ENOSPC: 507, syscall.EROFS: 403,
 		&dataset.ConflictError{}: 409, &dataset.IntegrityError{}: 400, &http.MaxBytesError{}: 413, context.Canceled: 499, context.DeadlineExceeded: 503,
 		badRequest("x"): 400, notFound("x"): 404, errors.New("x"): 500,
 	} {
@@ -28,8 +31,10 @@ func TestStatusOf(t *testing.T) {
 	if got := statusOf(nil); got != 200 {
 		t.Errorf("no error: status %d", got)
 	}
-	if got := shown(500, errors.New("secret")); got == "secret" {
-		t.Error("the error of a failure is shown to clients")
+	for code, err := range map[int]error{500: errors.New("secret"), 507: &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC}, 403: &fs.PathError{Op: "open", Path: "/secret", Err: syscall.EROFS}} {
+		if got := shown(code, err); strings.Contains(got, "secret") {
+			t.Errorf("the error of a failure is shown to clients: %s", got)
+		}
 	}
 }
 

@@ -202,7 +202,8 @@ func (s *Server) packFrames(ctx context.Context, w http.ResponseWriter, ds *data
 }
 
 // reducedFrame returns an image of a dataset made to fit into a width.
-func (s *Server) reducedFrame(ctx context.Context, ds *dataset.Dataset, url string, width int) (picture, error) {
+func (s *Server) reducedFrame(ctx context.Context, ds *dataset.Dataset, url string, width int) (p picture, err error) {
+	defer caught(s.log, &err)
 	file, err := ds.OpenMedia(url)
 	if err != nil {
 		return picture{}, err

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"cmp"
+	"errors"
+	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -32,7 +35,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Origin")
 		if !s.knownHost(r.Host) {
-			writeJSON(w, http.StatusMisdirectedRequest, map[string]string{"detail": "this server is not known by the name " + r.Host})
+			writeJSON(w, http.StatusMisdirectedRequest, map[string]string{"detail": "this server is not known by the name " + r.Host + "; pixano server run --allow-host NAME makes one known"})
 			return
 		}
 		origin := r.Header.Get("Origin")
@@ -45,7 +48,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			}
 		}
 		if changes(r.Method) && !trusted && foreign(r, origin) {
-			writeJSON(w, http.StatusForbidden, map[string]string{"detail": "changes from pages of " + origin + " are refused"})
+			writeJSON(w, http.StatusForbidden, map[string]string{"detail": "changes from pages of " + cmp.Or(origin, "other sites") + " are refused; pixano server run --cors ORIGIN lets those of one make them"})
 			return
 		}
 		if r.ContentLength > s.opts.MaxBody {
@@ -131,6 +134,14 @@ func (s *Server) logged(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// caught makes a panic of a goroutine an error, which would end the process otherwise.
+func caught(log *slog.Logger, err *error) {
+	if failure := recover(); failure != nil {
+		log.Error("panicked", "panic", failure, "stack", string(debug.Stack()))
+		*err = errors.New("the server failed; its log says why")
+	}
 }
 
 // recorder notes what was answered. A write that takes longer than a minute fails, so that slow readers hold nothing.

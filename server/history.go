@@ -254,6 +254,7 @@ const (
 	sqlTime   = 30 * time.Second
 	sqlMemory = 1 << 30
 	sqlRows   = 10_000
+	sqlBytes  = 64 << 20 // of an answer
 )
 
 // SQLRows is the result of a query in SQL.
@@ -267,7 +268,7 @@ type SQLRows struct {
 
 func (s *Server) routeSQL() {
 	op := operation("POST", "/sql/{dataset}", "querySQL", "explorer", "A query in SQL over all tables, which only reads")
-	op.Description = "The dialect is that of Apache DataFusion. It may take 30 seconds and 1 GiB of memory."
+	op.Description = "The dialect is that of Apache DataFusion. It may take 30 seconds and 1 GiB of memory, and its answer 64 MiB."
 	huma.Register(s.api, op, func(ctx context.Context, in *struct {
 		DatasetPath
 		Body struct {
@@ -288,14 +289,22 @@ func (s *Server) routeSQL() {
 				out.Body.Columns = append(out.Body.Columns, pageColumn{f.Name, f.Type.String()})
 			}
 			out.Body.Rows = []json.RawMessage{}
+			bytes := 0
 			for row, err := range result.Rows(ctx) {
+				if errors.Is(err, dataset.ErrNoSpace) {
+					return nil, badRequest("sql: the query wants more than %d bytes of memory", sqlMemory)
+				}
 				if err != nil {
 					return nil, err
 				}
 				if out.Body.More = len(out.Body.Rows) == min(in.Body.Limit, sqlRows); out.Body.More {
 					break
 				}
-				out.Body.Rows = append(out.Body.Rows, row.AppendJSON(nil))
+				one := row.AppendJSON(nil)
+				if bytes += len(one); bytes > sqlBytes {
+					return nil, badRequest("sql: the first %d rows take more than %d bytes: want fewer rows or columns", len(out.Body.Rows), sqlBytes)
+				}
+				out.Body.Rows = append(out.Body.Rows, one)
 			}
 			return out, nil
 		})

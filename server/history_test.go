@@ -97,7 +97,7 @@ func TestSQL(t *testing.T) {
 	if rows := got["rows"].([]any); len(rows) != 1 || rows[0].(map[string]any)["n"] != 18.0 || got["more"] != true {
 		t.Errorf("%v", got)
 	}
-	for _, query := range []string{"DROP TABLE item", "SELECT nope FROM item", "INSERT INTO item VALUES (1)"} {
+	for _, query := range []string{"DROP TABLE item", "SELECT nope FROM item", "SELECT repeat(id, 5000000) FROM bboxes LIMIT 3", "INSERT INTO item VALUES (1)"} {
 		if got := call(t, "POST", url+"/sql/"+images, map[string]any{"query": query}); got.status != http.StatusBadRequest {
 			t.Errorf("%s: status %d: %s", query, got.status, got.body)
 		}

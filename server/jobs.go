@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,6 +53,7 @@ func exchanged(p exchange.Progress) JobProgress {
 
 // jobs runs and remembers jobs.
 type jobs struct {
+	log     *slog.Logger
 	mu      sync.Mutex
 	all     map[string]*running
 	closing context.Context
@@ -71,9 +73,9 @@ const (
 	exportPrefix = "export-"
 )
 
-func newJobs() *jobs {
+func newJobs(log *slog.Logger) *jobs {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &jobs{all: map[string]*running{}, closing: ctx, close: cancel}
+	return &jobs{log: log, all: map[string]*running{}, closing: ctx, close: cancel}
 }
 
 // end cancels all jobs and waits for them.
@@ -113,11 +115,7 @@ func (j *jobs) start(kind, ds string, do func(ctx context.Context, r *running, p
 	j.forget()
 	j.wait.Go(func() {
 		defer cancel()
-		result, err := do(ctx, r, func(p JobProgress) {
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			r.Progress = &p
-		})
+		result, err := j.run(ctx, r, do)
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		now := time.Now().UTC()
@@ -132,6 +130,16 @@ func (j *jobs) start(kind, ds string, do func(ctx context.Context, r *running, p
 		}
 	})
 	return r.Job, nil
+}
+
+// run does the work of a job. A panic is an error of the job: the server goes on.
+func (j *jobs) run(ctx context.Context, r *running, do func(ctx context.Context, r *running, progress func(JobProgress)) (any, error)) (result any, err error) {
+	defer caught(j.log, &err)
+	return do(ctx, r, func(p JobProgress) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		r.Progress = &p
+	})
 }
 
 // forget drops the oldest jobs that have ended. The caller holds the mutex.
@@ -408,8 +416,11 @@ func (s *Server) routeIndexes() {
 	})
 }
 
-// datasetJob begins a job on a dataset, which it keeps open.
+// datasetJob begins a job that changes a dataset, which it keeps open.
 func (s *Server) datasetJob(kind, key string, do func(ctx context.Context, ds *dataset.Dataset, progress func(JobProgress)) (any, error)) (Job, error) {
+	if s.opts.ReadOnly {
+		return Job{}, dataset.ErrReadOnly
+	}
 	return s.jobs.start(kind, key, func(ctx context.Context, _ *running, progress func(JobProgress)) (any, error) {
 		ds, release, err := s.pool.get(ctx, key)
 		if err != nil {

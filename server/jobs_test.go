@@ -249,3 +249,22 @@ func TestInference(t *testing.T) {
 		t.Errorf("without an image: status %d: %s", got.status, got.body)
 	}
 }
+
+// TestReadOnlyJobs: jobs that change a dataset are refused before they begin.
+func TestReadOnlyJobs(t *testing.T) {
+	registry := &inference.Registry{}
+	if err := registry.Add(grabcut.New()); err != nil {
+		t.Fatal(err)
+	}
+	defer registry.Close()
+	url := start(t, newLibrary(t, "image_detection"), &server.Options{ReadOnly: true, Inference: registry})
+	for path, body := range map[string]any{
+		"/optimize/" + images: nil,
+		"/indexes/" + images:  map[string]any{"table": "image_embedding", "column": "vector"},
+		"/segment/" + images:  map[string]any{"model": grabcut.Model, "boxes": "bboxes", "masks": "masks"},
+	} {
+		if got := call(t, "POST", url+path, body); got.status != http.StatusForbidden {
+			t.Errorf("%s: status %d: %s", path, got.status, got.body)
+		}
+	}
+}

@@ -54,6 +54,9 @@ func TestPictureVector(t *testing.T) {
 	if id := nearest["row"].(map[string]any)["id"]; id != "item_003" || nearest["distance"].(float64) > 1e-4 {
 		t.Errorf("nearest is %v at %v, want the item of the picture", id, nearest["distance"])
 	}
+	if got := call(t, "GET", url+"/browser/"+images+"?query=red&embedding_table=colours&skip=1&limit=9223372036854775807", nil); got.status != http.StatusOK {
+		t.Errorf("a page of all that follow: status %d: %s", got.status, got.body)
+	}
 	for _, test := range []struct {
 		table  string
 		body   []byte

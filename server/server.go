@@ -121,8 +121,9 @@ func New(library *dataset.Library, opts *Options) (*Server, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s := &Server{opts: opts.withDefaults(), library: library, previews: previews{kept: map[string]preview{}}, events: newEvents(), jobs: newJobs(), measures: newMeasures()}
+	s := &Server{opts: opts.withDefaults(), library: library, previews: previews{kept: map[string]preview{}}, events: newEvents(), measures: newMeasures()}
 	s.log = s.opts.Log
+	s.jobs = newJobs(s.log)
 	for name, dir := range s.opts.MediaRoots {
 		if name == "" || name != filepath.Base(name) {
 			return nil, fmt.Errorf("media root %q: want the name of one folder for %s", name, dir)

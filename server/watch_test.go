@@ -58,6 +58,14 @@ func next(t *testing.T, events <-chan map[string]any) map[string]any {
 	}
 }
 
+// A dataset that is not there has no events: an empty stream would be asked for without end.
+func TestEventsOfNothing(t *testing.T) {
+	address := start(t, newLibrary(t, "image_detection"), nil)
+	if got := call(t, "GET", address+"/events/nope", nil); got.status != http.StatusNotFound || got.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("status %d: %s", got.status, got.body)
+	}
+}
+
 // Changes of other processes are told, row by row where the history has them.
 func TestEventsOfOthers(t *testing.T) {
 	library := newLibrary(t, "image_detection")

@@ -1398,7 +1398,7 @@ export interface paths {
         put?: never;
         /**
          * A query in SQL over all tables, which only reads
-         * @description The dialect is that of Apache DataFusion. It may take 30 seconds and 1 GiB of memory.
+         * @description The dialect is that of Apache DataFusion. It may take 30 seconds and 1 GiB of memory, and its answer 64 MiB.
          */
         post: operations["querySQL"];
         delete?: never;
