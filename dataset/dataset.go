@@ -79,6 +79,7 @@ type state struct {
 	closed  bool
 
 	cache   rowCache
+	ring    ring
 	vectors vectorCache
 
 	snapshot *Snapshot // that is read instead of the present; nil: none
@@ -221,7 +222,7 @@ func (d *Dataset) Close() error {
 		errs = append(errs, c.(*lance.Connection).Close())
 		return true
 	})
-	return errors.Join(append(errs, d.db.Close())...)
+	return errors.Join(append(errs, d.ring.close(), d.db.Close())...)
 }
 
 // Path returns the directory given to [Open].

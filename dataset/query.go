@@ -402,6 +402,7 @@ func unnest(batch arrow.RecordBatch, columns []string) arrow.RecordBatch {
 func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		var reader *lance.Reader
+		var first arrow.RecordBatch // that was read from it already
 		var cached []arrow.RecordBatch
 		err := s.d.read(ctx, s.op, func(v *view) error {
 			t, done, err := v.tableAt(ctx, s.table, s.late.version)
@@ -413,7 +414,7 @@ func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBa
 			return v.pinned(ctx, t, s.late.version, func(t *lance.Table) (err error) {
 				if reader != nil { // of another version
 					reader.Close()
-					reader = nil
+					reader, first = nil, nil
 				}
 				var ok bool
 				if cached, ok, err = s.d.cache.rows(ctx, t, s.late.version, rows, q.Columns, s.late.values != nil); ok || err != nil {
@@ -422,6 +423,11 @@ func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBa
 				if s.late.values != nil {
 					// As a condition, addresses of rows that are gone do no harm.
 					q.RowIDs, q.Where = nil, addressCondition(rows)
+				}
+				if len(rows) >= ringRows {
+					if reader, first = s.d.ring.query(ctx, s.d.state, s.table, s.late.version, q); reader != nil {
+						return nil
+					}
 				}
 				reader, err = t.Query(ctx, q)
 				return err
@@ -437,6 +443,9 @@ func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBa
 		batches := batchSeq(cached)
 		if reader != nil {
 			batches = reader.All(ctx)
+			if first != nil {
+				batches = ahead(first, batches)
+			}
 		}
 		for batch, err := range batches {
 			if err != nil || s.late.values == nil {
@@ -450,6 +459,15 @@ func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBa
 					return
 				}
 			}
+		}
+	}
+}
+
+// ahead yields a batch, and then others.
+func ahead(first arrow.RecordBatch, rest iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		if yield(first, nil) {
+			rest(yield)
 		}
 	}
 }

@@ -289,6 +289,7 @@ func open(path string) (*library, error) {
 		}
 	}
 	boundHeaps(address)
+	settleRings(address)
 	return loaded, nil
 }
 

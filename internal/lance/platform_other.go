@@ -3,6 +3,7 @@
 package lance
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"runtime"
@@ -21,6 +22,16 @@ func (a archive) unpackToMemory() (path string, done func(), err error) {
 }
 
 func boundHeaps(uintptr) {}
+
+func settleRings(uintptr) {}
+
+// ConnectRing is only for Linux.
+func ConnectRing(context.Context, string, *ConnectOptions) (*Connection, error) {
+	return nil, newError("connect", "", CodeUnsupported, "no reads by io_uring here")
+}
+
+// RingFailed is only for Linux.
+func RingFailed(error) bool { return false }
 
 // Trim gives memory that the engine freed back to the system, where that is of use.
 func Trim() {}
