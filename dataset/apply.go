@@ -47,6 +47,7 @@ type tablePlan struct {
 	puts    []any
 	fresh   bool // none of the puts is there at this version
 	deletes []string
+	at      []uint64 // the rows to delete, where all were found by their items; nil: those with the ids
 }
 
 // plans folds what the accepted change sets do into the end state of each row.
@@ -79,8 +80,18 @@ func (a *attempt) plans() map[string]*tablePlan {
 		}
 	}
 	for table, p := range plans {
-		if seen := a.seen[table]; seen != nil {
-			p.t, p.version = seen.t, seen.version
+		seen := a.seen[table]
+		if seen == nil {
+			continue
+		}
+		p.t, p.version = seen.t, seen.version
+		for _, id := range p.deletes {
+			at := seen.at[id]
+			if at == nil || len(p.deletes) > idChunk {
+				p.at = nil
+				break
+			}
+			p.at = append(p.at, at...)
 		}
 	}
 	return plans
@@ -165,7 +176,8 @@ func (s *state) commit(ctx context.Context, p *tablePlan, number uint64, step in
 			return err
 		}
 		if p.version != 0 && sameRows(ctx, p.t, p.version, latest) {
-			p.version, opts.ExpectedVersion = latest, latest // small files were joined meanwhile: what was checked holds
+			// Small files were joined meanwhile: what was checked holds, but for the addresses.
+			p.version, opts.ExpectedVersion, p.at = latest, latest, nil
 			continue
 		}
 		if first {
@@ -201,6 +213,9 @@ func (s *state) deletion(ctx context.Context, p *tablePlan, pinned bool) (string
 	condition := inCondition("id", p.deletes)
 	if !pinned || len(p.deletes) > idChunk {
 		return condition, nil
+	}
+	if p.at != nil {
+		return addressCondition(p.at) + " AND " + condition, nil
 	}
 	x := s.index(p.t.Name(), "id")
 	if !x.known() {

@@ -3,13 +3,16 @@ package dataset
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"pixano/features"
 	"pixano/internal/lance"
+	"pixano/schema"
 )
 
 // Programs that know nothing of the log, such as Python's, commit to the tables past it. Their commits carry none of our
@@ -92,9 +95,25 @@ func (a *attempt) noteCommits(plans map[string]*tablePlan) {
 		}
 		if p.version == seen.version+p.commits() {
 			known[name] = max(known[name], p.version)
-			a.s.index(name, "id").ahead(seen.version, p.version, p.commits(), slices.Concat(p.appends, p.puts))
+			stored := slices.Concat(p.appends, p.puts)
+			for column, value := range map[string]func(row any) (string, error){"id": schema.ID, "item_ref.id": itemIDOf} {
+				a.s.index(name, column).ahead(seen.version, p.version, p.commits(), stored, value)
+			}
 		}
 	}
+}
+
+// itemIDOf returns the id of the item that a row belongs to.
+func itemIDOf(row any) (string, error) {
+	ref, err := schema.Value(row, "item_ref")
+	if err != nil {
+		return "", err
+	}
+	item, ok := ref.(features.ItemRef)
+	if !ok {
+		return "", fmt.Errorf("item_ref is %T", ref)
+	}
+	return item.ID, nil
 }
 
 // noteOutside notes what others committed since the last look in an entry of its own, and keeps how far it looked. It is

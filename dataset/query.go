@@ -425,7 +425,7 @@ func (s *scan) take(ctx context.Context, rows []uint64) iter.Seq2[arrow.RecordBa
 					q.RowIDs, q.Where = nil, addressCondition(rows)
 				}
 				if len(rows) >= ringRows {
-					if reader, first = s.d.ring.query(ctx, s.d.state, s.table, s.late.version, q); reader != nil {
+					if reader, first = s.d.ring.query(ctx, s.d.state, t, s.late.version, q); reader != nil {
 						return nil
 					}
 				}

@@ -34,13 +34,18 @@ type ringTable struct {
 
 const (
 	ringRows     = 16       // fewer are not worth it
+	ringTables   = 131_072  // rows of a table; those of a smaller one are soon in memory
 	ringMetadata = 12 << 20 // of what the engine keeps, by its own count
 )
 
 // query starts to read rows by their addresses, and returns the first batch of them too, as errors of the rings show there. It
 // returns nil where they have to be read the common way.
-func (r *ring) query(ctx context.Context, s *state, name string, version uint64, q lance.Query) (*lance.Reader, arrow.RecordBatch) {
+func (r *ring) query(ctx context.Context, s *state, t *lance.Table, version uint64, q lance.Query) (*lance.Reader, arrow.RecordBatch) {
 	if r.off.Load() {
+		return nil, nil
+	}
+	name := t.Name()
+	if count, err := t.Count(ctx, ""); err != nil || count <= ringTables && !s.cache.refuses(name) {
 		return nil, nil
 	}
 	if _, ok := s.renewed.Load(name); ok {

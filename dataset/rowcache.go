@@ -61,6 +61,14 @@ func (c *rowCache) table(name string) *cachedTable {
 	return t
 }
 
+// refuses reports whether a table was found to be too large.
+func (c *rowCache) refuses(name string) bool {
+	table := c.table(name)
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	return table.refused
+}
+
 // rows returns columns, nil for all, of rows of a table at their addresses, in this order, as one batch or more. It
 // returns false where the engine has to read them. Addresses of rows that are gone are left out if they may be there.
 func (c *rowCache) rows(ctx context.Context, t *lance.Table, version uint64, rows []uint64, columns []string, mayBeGone bool) ([]arrow.RecordBatch, bool, error) {

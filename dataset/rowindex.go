@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"pixano/internal/lance"
-	"pixano/schema"
 )
 
 // A rowIndex finds the rows of a table whose id, or whose item's id, has a value, without scanning the column each
@@ -135,7 +134,7 @@ func (x *rowIndex) follow(ctx context.Context, t *lance.Table, version uint64) (
 
 // ahead tells that a version follows another one by commits of this process that stored rows and deleted others. As long as
 // none of those rows is looked for, they need not be read.
-func (x *rowIndex) ahead(from, to, commits uint64, stored []any) {
+func (x *rowIndex) ahead(from, to, commits uint64, stored []any, value func(row any) (string, error)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.made || from != max(x.version, x.newer) || x.commits+int(commits) > followed/2 {
@@ -145,11 +144,11 @@ func (x *rowIndex) ahead(from, to, commits uint64, stored []any) {
 		x.pending = map[uint64]bool{}
 	}
 	for _, row := range stored {
-		id, err := schema.ID(row)
+		text, err := value(row)
 		if err != nil {
 			return
 		}
-		x.pending[maphash.String(x.seed, id)] = true
+		x.pending[maphash.String(x.seed, text)] = true
 	}
 	x.newer, x.commits = to, x.commits+int(commits)
 }

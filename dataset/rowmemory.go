@@ -149,6 +149,8 @@ func (a *attempt) remember(e *entry, plans map[string]*tablePlan) {
 			case seen == nil:
 			case op.Append:
 				delete(a.s.write.memory, op.Table) // there may be two rows of this id
+			case op.After == nil && seen.at[op.ID] != nil:
+				delete(seen.memory.rows, op.ID) // another item may have a row of this id
 			default:
 				seen.memory.put(op.ID, op.After)
 			}

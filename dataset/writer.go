@@ -526,6 +526,7 @@ type seenTable struct {
 	t       *lance.Table
 	version uint64
 	before  map[string]*schema.Dynamic // the rows that the group names, as they are; absent: not there
+	at      map[string][]uint64        // by id: where the rows are that were found by their items
 	memory  *rowMemory
 }
 
@@ -617,6 +618,7 @@ func (a *attempt) load(ctx context.Context, group []*request) error {
 		for id := range ids[name] {
 			row, known := seen.memory.rows[id]
 			switch {
+			case seen.at[id] != nil: // it was found by its item
 			case !known || row != nil && len(row) == 0:
 				look = append(look, id)
 			case row != nil:
@@ -668,6 +670,15 @@ func (a *attempt) checkClasses(r *request) error {
 // expand adds to a deletion of items the rows that belong to them, in all tables that schema.json lists.
 func (a *attempt) expand(ctx context.Context, r *request) error {
 	r.steps = slices.DeleteFunc(r.steps, func(s step) bool { return s.table != schema.ItemTable })
+	type found struct {
+		seen      *seenTable
+		class     *schema.Class
+		rows      []*schema.Dynamic
+		addresses []uint64
+		err       error
+	}
+	var tables []*found
+	var wait sync.WaitGroup
 	for _, name := range a.m.schema.Tables() {
 		class, _ := a.m.schema.Class(name)
 		if _, _, ok := class.Field("item_ref"); !ok {
@@ -675,17 +686,118 @@ func (a *attempt) expand(ctx context.Context, r *request) error {
 		}
 		seen, err := a.table(ctx, name)
 		if err != nil {
+			wait.Wait()
 			return err
 		}
-		found, err := a.s.readIDs(ctx, seen.t, "item_ref.id", r.items)
-		if err != nil {
-			return at("write", name, err)
+		f := &found{seen: seen, class: class}
+		tables = append(tables, f)
+		wait.Go(func() { f.rows, f.addresses, f.err = a.s.itemRows(ctx, f.seen.t, class, r.items) })
+	}
+	wait.Wait()
+	for _, f := range tables {
+		name := f.seen.t.Name()
+		if f.err != nil {
+			return at("write", name, f.err)
 		}
-		for _, id := range found {
-			r.steps = append(r.steps, step{op: opDelete, table: name, class: class, given: given{id: id}})
+		if f.seen.at == nil {
+			f.seen.at = map[string][]uint64{}
+		}
+		for i, row := range f.rows {
+			id, _ := schema.ID(row)
+			f.seen.before[id] = row
+			f.seen.at[id] = append(f.seen.at[id], f.addresses[i])
+			r.steps = append(r.steps, step{op: opDelete, table: name, class: f.class, given: given{id: id}})
 		}
 	}
 	return nil
+}
+
+// itemRows reads the rows that belong to items, and their addresses, in storage order.
+func (s *state) itemRows(ctx context.Context, t *lance.Table, class *schema.Class, items []string) (rows []*schema.Dynamic, addresses []uint64, err error) {
+	const column = "item_ref.id"
+	codec, err := rowcodec.ForClass(class)
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted := make(map[string]bool, len(items))
+	for _, id := range items {
+		wanted[id] = true
+	}
+	var decoder *rowcodec.Decoder
+	read := func(batch arrow.RecordBatch, at []uint64) error {
+		if decoder == nil {
+			if decoder, err = codec.Decoder(batch.Schema()); err != nil {
+				return err
+			}
+		}
+		have, err := stringColumn(batch, column)
+		if err != nil {
+			return err
+		}
+		from := len(rows)
+		if rows, err = rowcodec.Append(decoder, rows, batch); err != nil {
+			return err
+		}
+		kept := rows[:from]
+		for i, row := range rows[from:] {
+			if wanted[have.Value(i)] { // an index may find others too
+				kept, addresses = append(kept, row), append(addresses, at[i])
+			}
+		}
+		rows = kept
+		return nil
+	}
+	// A scan for few rows would read columns of numbers along with that of the items: their addresses come first.
+	at, ok, err := s.index(t.Name(), column).find(ctx, t, items)
+	if ok {
+		at, err = alive(ctx, t, at)
+	} else if err == nil {
+		for chunk := range slices.Chunk(items, idChunk) {
+			found, err := addressesOf(ctx, t, inCondition(column, chunk))
+			if err != nil {
+				return nil, nil, err
+			}
+			at = append(at, found...)
+		}
+		slices.Sort(at)
+		at = slices.Compact(at)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	version, err := t.Version(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	batches, ok, err := s.cache.rows(ctx, t, version, at, codec.Columns(), false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ok {
+		for _, batch := range batches {
+			n := int(batch.NumRows())
+			if err := read(batch, at[:n]); err != nil {
+				return nil, nil, err
+			}
+			at = at[n:]
+		}
+		return rows, addresses, nil
+	}
+	for chunk := range slices.Chunk(at, idChunk) {
+		for batch, err := range t.Batches(ctx, lance.Query{Where: addressCondition(chunk), Columns: codec.Columns(), WithRowID: true}) {
+			if err != nil {
+				return nil, nil, err
+			}
+			at, err := addressColumn(batch)
+			if err != nil {
+				return nil, nil, err
+			}
+			if err := read(batch, at); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return rows, addresses, nil
 }
 
 // idChunk is how many ids one condition lists.
