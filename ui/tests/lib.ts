@@ -133,12 +133,34 @@ export async function open(
 	// What pages that come unencrypted from another machine do not have.
 	await c.addInitScript(() => delete (Crypto.prototype as { randomUUID?: unknown }).randomUUID);
 	const page = await c.newPage();
+	await slow(page);
 	const errors: string[] = [];
 	page.on('pageerror', (e) => errors.push(`${e.message}\n${e.stack ?? ''}`));
 	page.on('console', (m) => {
 		if (m.type() === 'error' && !/Failed to load resource|net::ERR/.test(m.text())) errors.push(m.text());
 	});
 	return { page, context: c, errors };
+}
+
+// slow makes a page that of a slow network or machine: answers and later chunks of code come up to PIXANO_FLOWS_DELAY ms
+// late and out of order, scripts run PIXANO_FLOWS_CPU times as long.
+async function slow(page: Page): Promise<void> {
+	const { PIXANO_FLOWS_DELAY: delay, PIXANO_FLOWS_CPU: cpu } = process.env;
+	if (delay)
+		await page.route(
+			(url) => !/\/(dataset_media|thumbnail|events)\//.test(url.pathname),
+			async (route) => {
+				if (!['fetch', 'xhr', 'script'].includes(route.request().resourceType())) return route.fallback();
+				try {
+					const response = await route.fetch();
+					await new Promise((done) => setTimeout(done, Math.random() * Number(delay)));
+					await route.fulfill({ response });
+				} catch {
+					await route.abort().catch(() => {}); // no server, or the page no longer asks
+				}
+			},
+		);
+	if (cpu) await (await page.context().newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: Number(cpu) });
 }
 
 // painted waits until the page shows what the last event did.
