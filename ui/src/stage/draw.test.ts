@@ -434,7 +434,11 @@ test('a tool that is loaded later gets what was done with it until then', async 
 	const host = bench((h) => (real = polygonTool(h, { color: () => 0 })));
 	b.click(10, 10);
 	b.click(50, 10);
-	expect(b.tool.busy).toBe(false);
+	b.click(90, 90);
+	b.click(5, 90);
+	// Keys for what is half drawn wait too, and go nowhere else; others are not the tool's.
+	expect([b.key('Backspace'), b.tool.undo(), b.tool.redo(), b.key('Delete'), b.key('n')]).toEqual([true, true, true, true, false]);
+	expect(b.tool.busy).toBe(true);
 	give(real!);
 	await Promise.resolve();
 	expect(b.tool.busy).toBe(true);
@@ -448,7 +452,8 @@ test('a tool that is loaded later gets what was done with it until then', async 
 	);
 	await new Promise((done) => setTimeout(done));
 	c.click(10, 10);
-	expect(c.tool.cancel()).toBe(false);
+	expect(c.tool.cancel()).toBe(true);
+	expect([c.tool.cancel(), c.key('Enter'), c.tool.undo()]).toEqual([false, false, false]);
 	await new Promise((done) => setTimeout(done));
 	expect(c.tool.busy).toBe(false);
 	c.click(10, 10);
