@@ -38,5 +38,6 @@ export default defineConfig(({ command }) => ({
 	test: {
 		include: ['src/**/*.test.ts'],
 		environment: 'node',
+		testTimeout: 20_000, // machines are busy
 	},
 }));

@@ -47,6 +47,15 @@ class Keymap {
 			.filter(Boolean);
 	}
 
+	// of returns what a key is for, now or at another time.
+	of(e: KeyboardEvent): Cmd | undefined {
+		const name = pressed(e);
+		for (const scope of order) {
+			const c = this.list.findLast((x) => x.scope === scope && this.keysOf(x).includes(name));
+			if (c) return c;
+		}
+	}
+
 	handle(e: KeyboardEvent): boolean {
 		if (e.isComposing) return false;
 		const typing = isField(e.target);

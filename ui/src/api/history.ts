@@ -53,13 +53,25 @@ export const past = {
 // live gives changes and presence as the server tells them.
 export const live = {
 	listen(ds: string, on: { change(e: Changed): void; presence(clients: Client[]): void; open(): void }): () => void {
-		const source = new EventSource(path('events', ds));
-		const hear = <T>(type: string, then: (data: T) => void) =>
-			source.addEventListener(type, (e) => then(JSON.parse((e as MessageEvent<string>).data) as T));
-		hear<Changed>('change', (e) => on.change(e));
-		hear<{ clients: Client[] }>('presence', (e) => on.presence(e.clients));
-		source.addEventListener('open', () => on.open());
-		return () => source.close();
+		let source: EventSource;
+		let again: ReturnType<typeof setTimeout> | undefined;
+		const connect = () => {
+			source = new EventSource(path('events', ds));
+			const hear = <T>(type: string, then: (data: T) => void) =>
+				source.addEventListener(type, (e) => then(JSON.parse((e as MessageEvent<string>).data) as T));
+			hear<Changed>('change', (e) => on.change(e));
+			hear<{ clients: Client[] }>('presence', (e) => on.presence(e.clients));
+			source.addEventListener('open', () => on.open());
+			// Browsers come back by themselves from a broken connection, not from an answer such as a proxy's 502.
+			source.addEventListener('error', () => {
+				if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, 5000);
+			});
+		};
+		connect();
+		return () => {
+			clearTimeout(again);
+			source.close();
+		};
 	},
 	here: async (ds: string, client: string, author: string, item: string): Promise<Client[]> =>
 		(await post<{ clients: Client[] }>(path('presence', ds), { client, author, item })).clients,

@@ -34,15 +34,13 @@ export class TabJournal implements Journal {
 		if (rows.length === 0) return;
 		const tx = this.db.transaction('rows', 'readwrite', { durability: 'strict' });
 		const at = Date.now();
-		for (const row of rows) void tx.store.put({ ...row, owner: this.owner, dataset: this.dataset, at });
-		await tx.done;
+		await Promise.all([...rows.map((row) => tx.store.put({ ...row, owner: this.owner, dataset: this.dataset, at })), tx.done]);
 	}
 
 	async remove(keys: { table: string; id: string }[]): Promise<void> {
 		if (keys.length === 0) return;
 		const tx = this.db.transaction('rows', 'readwrite');
-		for (const { table, id } of keys) void tx.store.delete([this.owner, this.dataset, table, id]);
-		await tx.done;
+		await Promise.all([...keys.map(({ table, id }) => tx.store.delete([this.owner, this.dataset, table, id])), tx.done]);
 	}
 
 	async sending(set: ChangeSet | null): Promise<void> {
@@ -78,16 +76,20 @@ export async function leftovers(db: Database, alive: ReadonlySet<string>): Promi
 	return [...found.values()];
 }
 
-// adopt moves what another tab left to a living one; discard drops it.
-export async function adopt(db: Database, from: Leftover, owner: string): Promise<void> {
+// adopt moves what another tab left to a living one, and tells whether it was still there; discard drops it.
+export async function adopt(db: Database, from: Leftover, owner: string): Promise<boolean> {
 	const tx = db.transaction(['rows', 'sending'], 'readwrite', { durability: 'strict' });
+	const key: [string, string] = [from.owner, from.dataset];
+	const left = (await tx.objectStore('rows').index('owner').count(key)) + (await tx.objectStore('sending').count(key));
+	if (left === 0) return false;
 	for (const row of from.rows) {
 		void tx.objectStore('rows').put({ ...row, owner, dataset: from.dataset, at: from.at });
 		void tx.objectStore('rows').delete([from.owner, from.dataset, row.table, row.id]);
 	}
 	if (from.set) void tx.objectStore('sending').put({ owner, dataset: from.dataset, set: from.set });
-	void tx.objectStore('sending').delete([from.owner, from.dataset]);
+	void tx.objectStore('sending').delete(key);
 	await tx.done;
+	return true;
 }
 
 export async function discard(db: Database, from: Leftover): Promise<void> {
@@ -97,15 +99,18 @@ export async function discard(db: Database, from: Leftover): Promise<void> {
 	await tx.done;
 }
 
-// livingTabs names this tab with a lock that the browser drops when the tab dies, and lists those that live.
+let named: Promise<void> | null = null;
+
+// livingTabs names this tab with a lock that the browser drops when the tab dies, and lists those that live now.
 export async function livingTabs(owner: string): Promise<Set<string>> {
 	if (!globalThis.navigator?.locks) return new Set([owner]);
-	await new Promise<void>((ready) => {
+	named ??= new Promise<void>((ready) => {
 		void navigator.locks.request(`pixano-tab-${owner}`, () => {
 			ready();
 			return new Promise<never>(() => {});
 		});
 	});
+	await named;
 	const { held } = await navigator.locks.query();
 	return new Set((held ?? []).flatMap((lock) => (lock.name?.startsWith('pixano-tab-') ? [lock.name.slice(11)] : [])));
 }

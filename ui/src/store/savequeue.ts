@@ -60,6 +60,7 @@ export interface Options {
 	setTimer?: (fn: () => void, ms: number) => unknown;
 	clearTimer?: (timer: unknown) => void;
 	merged?: (rows: Row[]) => void; // rows that another's change was merged into, for a notice
+	unkept?: () => void; // the journal failed, told once: what waits would not outlive a crash
 }
 
 interface Entry {
@@ -86,26 +87,54 @@ export class SaveQueue {
 	private running: Promise<void> | null = null;
 	private listeners = new Set<() => void>();
 	private stopped = false;
+	private unkept = false;
+	private moved = new Map<string, number>(); // row → when it was changed here, or stored, last
+	private clock = 0;
 	error = '';
 	state: SaveState = 'saved';
 
 	constructor(private o: Options) {}
+
+	// now is the time of a question to the server, for since.
+	get now(): number {
+		return this.clock;
+	}
+
+	// since tells whether a row was changed here or stored since a time: what the server answered may be older.
+	since(time: number, table: string, id: string): boolean {
+		return (this.moved.get(keyOf(table, id)) ?? 0) > time;
+	}
+
+	private move(key: string): void {
+		this.moved.set(key, ++this.clock);
+	}
+
+	// keep lets no failure of the journal, such as a full disk, keep changes from the server.
+	private keep(written: Promise<void>): Promise<void> {
+		return written.catch(() => {
+			if (!this.unkept) this.o.unkept?.();
+			this.unkept = true;
+		});
+	}
 
 	// record takes changes that were applied to the tables. The promise settles when they are in the journal.
 	record(patches: readonly Patch[]): Promise<void> {
 		for (const p of patches) {
 			const key = keyOf(p.table, p.id);
 			this.refusals.delete(key);
+			this.move(key);
 			if (!this.dirty.has(key)) this.dirty.set(key, { table: p.table, id: p.id, base: this.flight?.rows.get(key)?.sent ?? p.before });
 			const held = this.held.get(key);
 			if (held) this.held.set(key, { ...held, mine: p.after });
 		}
 		this.settle();
-		const written = this.o.journal.write(
-			patches.flatMap((p) => {
-				const entry = this.dirty.get(keyOf(p.table, p.id));
-				return entry ? [{ table: p.table, id: p.id, base: entry.base, current: p.after }] : [];
-			}),
+		const written = this.keep(
+			this.o.journal.write(
+				patches.flatMap((p) => {
+					const entry = this.dirty.get(keyOf(p.table, p.id));
+					return entry ? [{ table: p.table, id: p.id, base: entry.base, current: p.after }] : [];
+				}),
+			),
 		);
 		if (this.o.auto()) this.schedule(this.backoff || (this.o.quiet ?? 800));
 		this.changed();
@@ -176,6 +205,7 @@ export class SaveQueue {
 		const conflict = this.held.get(key);
 		if (!conflict) return;
 		this.held.delete(key);
+		this.move(key);
 		const before = this.o.tables.get(table, id);
 		const times = conflict.theirs ?? row;
 		const after = row && { ...row, created_at: times?.created_at, updated_at: times?.updated_at };
@@ -183,7 +213,7 @@ export class SaveQueue {
 		else if (before) this.o.tables.apply({ patches: [{ table, id, before, after: null }] });
 		this.dirty.set(key, { table, id, base: conflict.theirs });
 		this.settle();
-		void this.o.journal.write([{ table, id, base: conflict.theirs, current: after }]);
+		void this.keep(this.o.journal.write([{ table, id, base: conflict.theirs, current: after }]));
 		this.changed();
 		if (this.o.auto()) this.schedule(0);
 	}
@@ -204,7 +234,7 @@ export class SaveQueue {
 			if (this.flight?.rows.has(key) || this.held.has(key)) continue;
 			if (sameRow(entry.base, this.o.tables.get(entry.table, entry.id))) {
 				this.dirty.delete(key);
-				void this.o.journal.remove([entry]);
+				void this.keep(this.o.journal.remove([entry]));
 			}
 		}
 	}
@@ -219,7 +249,7 @@ export class SaveQueue {
 			}
 			this.state = 'saving';
 			this.changed();
-			await this.o.journal.sending(this.flight.set);
+			await this.keep(this.o.journal.sending(this.flight.set));
 			let answer: Answer;
 			try {
 				answer = await this.o.send(this.flight.set);
@@ -241,7 +271,12 @@ export class SaveQueue {
 			if (answer.kind === 'saved') this.stored(flight, answer.times);
 			else {
 				// Nothing was stored: the rows are as they were before they were sent, with what happened since.
-				for (const [key, f] of flight.rows) this.dirty.set(key, { table: f.table, id: f.id, base: f.base });
+				const later: Unsaved[] = []; // changed since: the journal has what was sent as their base
+				for (const [key, { table, id, base }] of flight.rows) {
+					if (this.dirty.has(key)) later.push({ table, id, base, current: this.o.tables.get(table, id) });
+					this.dirty.set(key, { table, id, base });
+				}
+				if (later.length > 0) void this.keep(this.o.journal.write(later));
 				if (answer.kind === 'conflict' && [...answer.current.keys()].some((key) => flight.rows.has(key))) this.clash(answer.current);
 				else if (answer.kind === 'conflict') for (const key of flight.rows.keys()) this.refusals.set(key, 'conflict');
 				else {
@@ -251,7 +286,7 @@ export class SaveQueue {
 					if (named.length === 0) for (const key of flight.rows.keys()) this.refusals.set(key, answer.message);
 				}
 			}
-			await this.o.journal.sending(null);
+			await this.keep(this.o.journal.sending(null));
 			this.settle();
 			this.changed();
 		}
@@ -266,7 +301,7 @@ export class SaveQueue {
 			const current = this.o.tables.get(entry.table, entry.id);
 			if (sameRow(entry.base, current)) {
 				this.dirty.delete(key);
-				void this.o.journal.remove([entry]);
+				void this.keep(this.o.journal.remove([entry]));
 				continue;
 			}
 			const { table, id, base } = entry;
@@ -289,6 +324,7 @@ export class SaveQueue {
 		const touched: Row[] = [];
 		const rewrite: Unsaved[] = [];
 		for (const [key, f] of flight.rows) {
+			this.move(key);
 			const stamp = times.get(key) ?? {};
 			const stored = f.sent && { ...f.sent, ...stamp };
 			const current = this.o.tables.get(f.table, f.id);
@@ -300,8 +336,8 @@ export class SaveQueue {
 			if (current) touched.push({ ...current, ...stamp });
 		}
 		if (touched.length > 0) this.o.tables.load(touched);
-		void this.o.journal.remove(done);
-		if (rewrite.length > 0) void this.o.journal.write(rewrite);
+		void this.keep(this.o.journal.remove(done));
+		if (rewrite.length > 0) void this.keep(this.o.journal.write(rewrite));
 	}
 
 	private clash(current: Map<string, Row | null>): void {
@@ -313,8 +349,9 @@ export class SaveQueue {
 			const mine = this.o.tables.get(table, id);
 			if (sameRow(mine, theirs)) {
 				this.dirty.delete(key); // they did the same
+				this.move(key);
 				if (theirs) this.o.tables.load([theirs]);
-				void this.o.journal.remove([entry]);
+				void this.keep(this.o.journal.remove([entry]));
 				continue;
 			}
 			const joined = base && mine && theirs ? merge(base, mine, theirs) : null;
@@ -322,7 +359,7 @@ export class SaveQueue {
 				this.o.tables.load([joined.row]);
 				merged.push(joined.row);
 				this.dirty.set(key, { table, id, base: theirs });
-				void this.o.journal.write([{ table, id, base: theirs, current: joined.row }]);
+				void this.keep(this.o.journal.write([{ table, id, base: theirs, current: joined.row }]));
 			} else this.held.set(key, { table, id, base, mine, theirs, fields: joined?.clashes ?? [] });
 		}
 		if (merged.length > 0) this.o.merged?.(merged);

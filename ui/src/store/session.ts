@@ -8,7 +8,7 @@ import { movedCoords } from './points';
 import { SaveQueue, type Journal, type Options, type Unsaved, type ChangeSet } from './savequeue';
 import { Schema } from './schema';
 import { Tables } from './tables';
-import { keyOf, newId, refOf, sameValue, type Command, type Data, type Patch, type Place, type Ref, type Row } from './types';
+import { keyOf, newId, refOf, sameRow, sameValue, type Command, type Data, type Patch, type Place, type Ref, type Row } from './types';
 
 export interface SessionOptions {
 	schema: Schema;
@@ -17,6 +17,7 @@ export interface SessionOptions {
 	annotator: () => string;
 	auto: () => boolean;
 	merged: (rows: Row[]) => void;
+	unkept?: Options['unkept'];
 	went?: (place: Place) => void; // undo and redo go where the change shows
 }
 
@@ -54,6 +55,7 @@ export class Session {
 			author: o.annotator,
 			auto: o.auto,
 			merged: o.merged,
+			unkept: o.unkept,
 			groupRank: (row) => this.schema.rank(row),
 		});
 	}
@@ -64,20 +66,30 @@ export class Session {
 		return h;
 	}
 
-	// open shows an item with its rows as the server has them. Rows that wait to be saved keep our changes.
-	open(item: string, rows: readonly Row[]): void {
+	// open shows an item with its rows as the server has them.
+	open(item: string, rows: readonly Row[], asked = this.queue.now): void {
 		this.item = item;
+		this.refresh(item, rows, asked);
+		this.opened = [...this.opened.filter((i) => i !== item), item];
+		while (this.opened.length > keptItems && this.drop(this.opened[0])) this.opened.shift();
+	}
+
+	// refresh takes the rows of an item as the server had them when it was asked. Rows that wait to be saved keep our
+	// changes, and so do those that were saved since.
+	refresh(item: string, rows: readonly Row[], asked: number): void {
+		const ours = (table: string, id: string) => this.queue.pending(table, id) || this.queue.since(asked, table, id);
 		const fresh = new Set(rows.map((r) => keyOf(r.table_info.name, r.id)));
 		const gone: Patch[] = [];
 		for (const row of this.rowsOf(item)) {
 			const { name } = row.table_info;
-			if (!fresh.has(keyOf(name, row.id)) && !this.queue.pending(name, row.id))
-				gone.push({ table: name, id: row.id, before: row, after: null });
+			if (!fresh.has(keyOf(name, row.id)) && !ours(name, row.id)) gone.push({ table: name, id: row.id, before: row, after: null });
 		}
 		if (gone.length > 0) this.tables.apply({ patches: gone });
-		this.tables.load(rows.filter((r) => !this.queue.pending(r.table_info.name, r.id)));
-		this.opened = [...this.opened.filter((i) => i !== item), item];
-		while (this.opened.length > keptItems && this.drop(this.opened[0])) this.opened.shift();
+		const same = (row: Row) => {
+			const now = this.tables.get(row.table_info.name, row.id);
+			return now !== null && now.updated_at === row.updated_at && sameRow(now, row);
+		};
+		this.tables.load(rows.filter((r) => !ours(r.table_info.name, r.id) && !same(r)));
 	}
 
 	// incoming takes rows of a table as the server has them now, after someone changed those that are asked for. What waits to be

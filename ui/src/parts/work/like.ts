@@ -14,6 +14,7 @@ export async function findLike(work: Work): Promise<void> {
 	const key = [...work.selection][0];
 	const at = stage && key ? stage.scene.shapes.findIndex((s) => s.key === key) : -1;
 	if (!table || !stage || at < 0 || !work.focused) return toast(t(table ? 'like.none' : 'like.no.table'), 'warn');
+	const { item } = work;
 	try {
 		const view = work.viewOf(work.focused);
 		const image = await bitmapOf(work.dataset, String(view.data.url ?? ''));
@@ -27,6 +28,7 @@ export async function findLike(work: Work): Promise<void> {
 		canvas.getContext('2d')!.drawImage(image, x, y, w, h, 0, 0, canvas.width, canvas.height);
 		const name = stage.scene.shapes[at].label || work.item;
 		const pic = await ask(work.dataset, table, await canvas.convertToBlob({ type: 'image/png' }), name);
+		if (router.route.page !== 'item' || work.item !== item) return; // the user went on
 		void router.go({ page: 'explorer', dataset: work.dataset }, { pic, emb: table });
 	} catch (e) {
 		toast(t('picture.failed', { why: e instanceof Error ? e.message : String(e) }), 'error');

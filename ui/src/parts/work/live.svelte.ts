@@ -11,6 +11,7 @@ const beat = 20_000; // ms between signs of life; the server forgets a client af
 export class Live {
 	others: Client[] = $state.raw([]);
 	heard = $state(0); // changes of anyone
+	news = 0; // rises with all that may have made what was read before old
 	private stop: (() => void) | null = null;
 	private timer: ReturnType<typeof setInterval> | null = null;
 	private away = false; // changes may have been missed
@@ -47,11 +48,15 @@ export class Live {
 		this.stop = live.listen(this.dataset, {
 			change: (e) => {
 				this.heard++;
+				this.news++;
 				this.queue(() => this.changed(e));
 			},
 			presence: (clients) => this.seen(clients),
 			open: () => {
-				if (this.away) this.queue(() => this.reread());
+				if (this.away) {
+					this.news++;
+					this.queue(() => this.reread());
+				}
 				this.away = true; // the next time it is a connection anew
 				this.tell();
 			},
@@ -63,6 +68,7 @@ export class Live {
 		if (!this.stop) return;
 		this.stop();
 		this.stop = null;
+		this.news++;
 		clearInterval(this.timer!);
 		live.gone(this.dataset, this.client);
 		this.others = [];
@@ -110,7 +116,8 @@ export class Live {
 		const s = this.session;
 		const item = this.item;
 		if (!s || item === '') return;
+		const asked = s.queue.now;
 		const rows = await items.all(this.dataset, item);
-		if (item === this.item && s.item === item) s.open(item, rows);
+		if (item === this.item && s.item === item) s.refresh(item, rows, asked);
 	}
 }

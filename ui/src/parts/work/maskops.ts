@@ -61,8 +61,10 @@ export async function operate(work: Work, operation: MaskOperation, by: number):
 		return;
 	}
 	work.hint = 'hint.working';
+	const { item } = s;
 	try {
 		const results = await Promise.all(chosen.map((m) => reshape(m.mask, operation, by)));
+		if (s.item !== item) return void toast(t('mask.left'), 'warn'); // its parts and the step would be the new one's
 		const patches: Patch[] = [];
 		const keys: string[] = [];
 		let empty = 0;

@@ -6,6 +6,7 @@ import { tick } from 'svelte';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { dataset, session, told } from '../../store/fake';
 import type { Conflict } from '../../store/savequeue';
+import { rleOf } from '../../masks/runs';
 import { Session } from '../../store/session';
 import { keyOf } from '../../store/types';
 import { prefs, save } from '../../prefs.svelte';
@@ -45,7 +46,7 @@ async function working(s: Session = session()): Promise<Work> {
 	const w = new Made(
 		'd',
 		() => new URLSearchParams(),
-		() => {},
+		async () => {},
 	);
 	made.push(w);
 	await expect.poll(() => w.failed).not.toBe(''); // nobody answers
@@ -462,4 +463,37 @@ test('SaveState: what waits is told, and can be saved at once', async () => {
 	await expect.poll(state).toBe('offline'); // nobody answers, and it stays here
 	expect(w.session!.queue.waiting).toBe(1);
 	await clean();
+});
+
+test('Masks: an operation that comes when another item is open changes neither', async () => {
+	const posted: { id: number; mask: unknown }[] = [];
+	let answer: (data: object) => void = () => {};
+	vi.stubGlobal(
+		'Worker',
+		class {
+			onmessage = (_: object): void => {};
+			postMessage(m: { id: number; mask: unknown }): void {
+				posted.push(m);
+				answer = (data) => this.onmessage({ data });
+			}
+		},
+	);
+	const w = await working();
+	const s = w.session!;
+	const mask = (runs: number[]) => ({ ...rleOf(runs, [10, 10]) });
+	const refs = { item_ref: { name: 'item', id: 'i' }, view_ref: { name: 'image', id: 'v1' }, source_ref: { name: 'source', id: 'truth' } };
+	s.tables.load([
+		{
+			id: 'm',
+			table_info: { name: 'masks', group: 'annotations', base_schema: 'CompressedRLE' },
+			data: { ...refs, ...mask([10, 10, 10, 10, 60]), inference_metadata: {} },
+		},
+	]);
+	w.select(['masks\nm']);
+	const { operate } = await import('./maskops');
+	const done = operate(w, 'split', 0);
+	s.open('j', [s.row('item', { split: 'train' }, 'j')]);
+	answer({ id: posted[0].id, masks: [mask([10, 10, 80]), mask([30, 10, 60])] });
+	await done;
+	expect([s.history.steps(), s.queue.waiting, s.rowsOf('j').length]).toEqual([[], 0, 1]);
 });

@@ -8,7 +8,7 @@ import { nothing, type Host, type Tool } from '../../stage/tools/tool';
 import { coordsOf, viewSize } from '../../store/boxes';
 import { maskOf, ringsOf } from '../../store/masks';
 import { adopt, discard, leftovers, livingTabs, openJournal, TabJournal, type Database, type Leftover } from '../../store/journal';
-import type { Journal } from '../../store/savequeue';
+import type { Journal, SaveQueue } from '../../store/savequeue';
 import { labelOf, originOf, Schema } from '../../store/schema';
 import { confidenceOf, isHidden, sceneOf, type Look } from '../../store/scene';
 import { classColor, shapeColor, type ColorBy, type Colors } from '../../store/colors';
@@ -36,8 +36,8 @@ import { toolById } from './tools';
 
 // tab names this browser tab, for the journal.
 const tab = newId();
-let database: Promise<{ db: Database; alive: Set<string> }> | null = null;
-const journals = async () => (database ??= Promise.all([openJournal(), livingTabs(tab)]).then(([db, alive]) => ({ db, alive })));
+let database: Promise<Database> | null = null;
+const journals = async () => (database ??= Promise.all([openJournal(), livingTabs(tab)]).then(([db]) => db));
 
 // The journal of a browser that has no storage, such as a private window of some: work goes on without it.
 const noJournal: Journal = { write: async () => {}, remove: async () => {}, sending: async () => {} };
@@ -51,6 +51,7 @@ interface Opened {
 	templates: Template[]; // of key points
 }
 const sessions = new Map<string, Promise<Opened>>();
+const queues = new Set<SaveQueue>(); // theirs
 let current: Work | null = null;
 
 // session opens the work on a dataset, once: what waits to be saved goes on being saved from page to page.
@@ -75,10 +76,11 @@ async function open(id: string): Promise<Opened> {
 	const s = new Session({
 		schema,
 		send: (set) => changes.send(id, set),
-		journal: store ? new TabJournal(store.db, tab, id) : noJournal,
+		journal: store ? new TabJournal(store, tab, id) : noJournal,
 		annotator,
 		auto: () => prefs.autosave,
 		merged: (rows) => toast(t('merged', { n: rows.length })),
+		unkept: () => toast(t('unkept'), 'warn', undefined, 15_000),
 		went: (place) => current?.goTo(place),
 	});
 	s.tables.load(sources);
@@ -90,8 +92,9 @@ async function open(id: string): Promise<Opened> {
 		values: [],
 		templates: known(lists.templates, lists.builtin),
 	};
+	queues.add(s.queue);
 	s.queue.subscribe(() => {
-		health.waiting = s.queue.waiting;
+		health.waiting = [...queues].reduce((n, q) => n + q.waiting, 0);
 		current?.saved();
 	});
 	s.tables.subscribe(() => current?.touch());
@@ -166,6 +169,9 @@ export class Work {
 	private load: AbortController | null = null;
 	private wanted = ''; // the item that was asked for last, and what brings it
 	private showing: Promise<void> = Promise.resolve();
+	private steps: Promise<void> = Promise.resolve(); // to other items, one after the other
+	private stepping = 0;
+	private gone = false; // the page was left
 	private timers: ReturnType<typeof setInterval>[] = [];
 	private live: Live;
 	readonly review = new Review(this);
@@ -176,24 +182,28 @@ export class Work {
 	constructor(
 		readonly dataset: string,
 		private params: () => URLSearchParams,
-		private place: (item: string) => void,
+		private place: (item: string) => Promise<void>, // settles when the item was asked for, or was not to be
 	) {
 		// eslint-disable-next-line @typescript-eslint/no-this-alias -- the page shows one work at a time
 		current = this;
 		this.live = new Live(dataset, tab);
 		this.adjust = kept(prefs.images[dataset]?.adjust);
 		session(dataset).then(
-			(o) => {
-				this.opened = o;
-				this.values = o.values;
-				void this.findLeftovers();
-				void this.findClasses();
-			},
+			(o) => this.ready(o),
 			(e: unknown) => this.fail(e),
 		);
 	}
 
+	private ready(o: Opened): void {
+		if (this.gone || this.opened === o) return;
+		this.opened = o;
+		this.values = o.values;
+		void this.findLeftovers();
+		void this.findClasses();
+	}
+
 	dispose(): void {
+		this.gone = true;
 		if (current === this) current = null;
 		this.load?.abort();
 		this.live.dispose();
@@ -225,52 +235,73 @@ export class Work {
 	async reread(): Promise<void> {
 		const s = this.session;
 		const item = this.item;
-		const rows = s && (await items.all(this.dataset, item));
-		if (s && rows && this.item === item) s.open(item, rows);
+		if (!s || !item) return;
+		const asked = s.queue.now;
+		const rows = await items.all(this.dataset, item);
+		s.refresh(item, rows, asked);
 	}
 
 	// show opens an item; the old one stays until the new one is there.
 	show(item: string): Promise<void> {
+		if (this.gone) return Promise.resolve();
 		this.wanted = item;
 		return (this.showing = this.bring(item));
 	}
 
+	// leaving tells that another item was asked for than the one that is seen: keys are for that one.
+	get leaving(): boolean {
+		return this.stepping > 0 || (this.loading && this.wanted !== this.item);
+	}
+
 	private async bring(item: string): Promise<void> {
-		if (!this.opened) {
-			try {
-				await session(this.dataset);
-			} catch {
-				return;
-			}
-		}
 		this.load?.abort();
 		const load = (this.load = new AbortController());
 		this.loading = true;
-		const o = await session(this.dataset);
-		if (prefs.autosave) void o.session.queue.save();
+		let o: Opened;
+		try {
+			o = await session(this.dataset);
+		} catch (e) {
+			if (!load.signal.aborted) this.fail(e);
+			return;
+		}
+		if (load.signal.aborted) return; // the session is that of another item, or of another page, by now
+		this.ready(o);
+		const { queue } = o.session;
+		if (prefs.autosave) void queue.save();
 		try {
 			const kept = prefetched.get(`${this.dataset}\n${item}`);
 			prefetched.clear();
-			const rows = await (kept ?? items.all(this.dataset, item, load.signal));
+			const ask = () => ({ rows: items.all(this.dataset, item, load.signal), asked: queue.now, news: this.live.news });
+			let from = kept ?? ask();
+			const rows = await from.rows.catch((e: unknown) => {
+				if (from !== kept) throw e;
+				from = ask();
+				return from.rows;
+			});
 			if (load.signal.aborted) return;
 			this.hide();
-			o.session.open(item, rows);
+			o.session.open(item, rows, from.asked);
 			this.item = item;
 			this.live.show(o.session, item);
 			this.failed = '';
 			this.loading = false;
 			this.version++;
+			if (from.news !== this.live.news) void this.reread().catch(() => {}); // away: with the next connection
 		} catch (e) {
 			if (isAbort(e) || load.signal.aborted) return;
+			this.hide();
 			// Away: what is in memory is shown.
 			if (o.session.rowsOf(item).length > 0) {
-				this.hide();
 				o.session.item = item;
 				this.item = item;
 				this.live.show(o.session, item);
+				this.failed = '';
 				this.loading = false;
 				this.version++;
-			} else this.fail(e);
+			} else {
+				this.item = ''; // the one before is not that of the address
+				this.fail(e);
+			}
 		}
 		await this.findNeighbours(item, load.signal);
 	}
@@ -309,9 +340,11 @@ export class Work {
 
 	// prefetch reads the next item's rows and its first image.
 	private prefetch(item: string): void {
+		const { session } = this;
+		if (!session) return;
 		const key = `${this.dataset}\n${item}`;
 		const rows = items.all(this.dataset, item);
-		prefetched.set(key, rows);
+		prefetched.set(key, { rows, asked: session.queue.now, news: this.live.news });
 		rows.then(
 			(list) => {
 				const view = list.find((r) => r.table_info.base_schema === 'Image');
@@ -330,22 +363,30 @@ export class Work {
 
 	// step goes on from the item that was asked for last, so that each of several quick keys counts. The neighbours of
 	// an item shown before usually tell the next one too; where they do not, those of this one are waited for.
-	async step(by: 1 | -1): Promise<void> {
+	step(by: 1 | -1): Promise<void> {
+		this.stepping++;
+		return (this.steps = this.steps.then(() => this.stepNow(by)).finally(() => this.stepping--));
+	}
+
+	private async stepNow(by: 1 | -1): Promise<void> {
 		const from = this.wanted;
 		let to = this.beside(from, by);
 		if (!to && this.neighbours?.of !== from) {
 			await this.showing;
+			if (this.wanted === from && this.neighbours?.of !== from && this.load) await this.findNeighbours(from, this.load.signal);
 			if (this.wanted !== from) return;
 			to = this.beside(from, by);
 		}
-		if (to) this.place(to);
-		else toast(t(by > 0 ? 'end.last' : 'end.first'));
+		if (to) await this.place(to);
+		else if (this.neighbours?.of === from) toast(t(by > 0 ? 'end.last' : 'end.first'));
+		else toast(t('end.unknown'), 'warn');
 	}
 
 	private async findLeftovers(): Promise<void> {
 		try {
-			const { db, alive } = await journals();
-			const found = (await leftovers(db, alive)).filter((l) => l.dataset === this.dataset && (l.rows.length > 0 || l.set));
+			const found = (await leftovers(await journals(), await livingTabs(tab))).filter(
+				(l) => l.dataset === this.dataset && (l.rows.length > 0 || l.set),
+			);
 			this.leftover = found[0] ?? null;
 		} catch {
 			this.leftover = null;
@@ -356,12 +397,12 @@ export class Work {
 		const left = this.leftover;
 		if (!left || !this.session) return;
 		this.leftover = null;
-		const { db } = await journals();
-		if (keep) {
-			await adopt(db, left, tab);
+		const db = await journals();
+		if (!keep) await discard(db, left);
+		else if (await adopt(db, left, tab)) {
 			this.session.restore(left.rows, left.set);
 			toast(t('restored', { n: left.rows.length }));
-		} else await discard(db, left);
+		}
 		await this.findLeftovers();
 	}
 
@@ -650,8 +691,8 @@ export class Work {
 			},
 			redraw: (what) => {
 				this.drawing = this.toolOf(pane).busy;
-				stage().invalidate(...(what ? (['image', 'shapes', 'hud'] as const) : (['hud'] as const)));
-				stage().updateCursor();
+				this.stages.get(pane)?.invalidate(...(what ? (['image', 'shapes', 'hud'] as const) : (['hud'] as const)));
+				this.stages.get(pane)?.updateCursor();
 			},
 			hint: (key) => (this.hint = key as Key | null),
 		};
@@ -782,12 +823,14 @@ export class Work {
 	}
 
 	undo(): void {
+		if (!this.item) return;
 		const tool = this.toolOf(this.pane);
 		if (!tool.undo()) this.session?.undo();
 		this.keep();
 	}
 
 	redo(): void {
+		if (!this.item) return;
 		if (!this.toolOf(this.pane).redo()) this.session?.redo();
 		this.keep();
 	}
@@ -877,7 +920,7 @@ export class Work {
 	}
 }
 
-const prefetched = new Map<string, Promise<Row[]>>();
+const prefetched = new Map<string, { rows: Promise<Row[]>; asked: number; news: number }>();
 
 // pictureOf loads what is shown of a view: an image, or the samples of one of 16 bits.
 export async function pictureOf(dataset: string, url: string): Promise<Picture> {
