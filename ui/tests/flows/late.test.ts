@@ -258,6 +258,23 @@ test('what others change in an item that was read ahead is seen', async () => {
 	await context.close();
 });
 
+test('a key for a row that is on its way opens it; rows that had no answer are asked for again', async () => {
+	const { page, errors, context } = await open(b);
+	const late = await gate(page, /\/explore\//, 'POST');
+	await page.goto(`${server.url}/app/d/${ds}?view=table&at=3`);
+	await late.asked();
+	await page.getByRole('grid', { name: 'Items' }).focus();
+	await press(page, 'Enter');
+	late.release();
+	await arrive(page, ids[3]);
+	await page.route('**/explore/**', (route) => route.abort(), { times: 1 });
+	await page.goto(`${server.url}/app/d/${ds}`);
+	await page.getByRole('alert').first().waitFor();
+	await page.locator('[id^="item-"]').first().waitFor();
+	expect(errors).toEqual([]);
+	await context.close();
+});
+
 test('the page stays until the next one is there', async () => {
 	const { page, errors, context } = await open(b);
 	await page.goto(`${server.url}/app/d/${ds}`);

@@ -47,3 +47,29 @@ test('a failed block says why, and is asked for again on retry', async () => {
 	await tick();
 	expect(b.get(0)).toBe(0);
 });
+
+test('a block that had no answer is asked for again by itself', async () => {
+	let asked = 0;
+	const b = new Blocks(
+		async (offset) => {
+			if (asked++ < 2) throw Object.assign(new Error('away'), { status: 0 });
+			return [offset];
+		},
+		() => {},
+		100,
+		60,
+		5,
+	);
+	b.show(0, 10, true, 10);
+	await tick();
+	expect(b.error(0)).toBe('away');
+	await expect.poll(() => b.get(0)).toBe(0);
+	expect(b.error(0)).toBeUndefined();
+	// What is no longer shown, or was stopped, is not.
+	asked = 0;
+	b.show(100, 110, true, 110);
+	await tick();
+	b.stop();
+	await new Promise((done) => setTimeout(done, 20));
+	expect(asked).toBe(1);
+});

@@ -8,12 +8,15 @@ export class Blocks<T> {
 	private have = new Map<number, T[]>();
 	private asked = new Map<number, AbortController>();
 	private failed = new Map<number, string>();
+	private wanted: number[] = [];
+	private timers = new Set<ReturnType<typeof setTimeout>>();
 
 	constructor(
 		private source: BlockSource<T>,
 		private changed: () => void,
 		readonly size = 100,
 		private kept = 60,
+		private pause = 3000, // ms until a block is asked for again that had no answer
 	) {}
 
 	get(index: number): T | undefined {
@@ -33,6 +36,7 @@ export class Blocks<T> {
 		const wanted = [...Array.from({ length: b - a + 1 }, (_, i) => a + i), ahead].filter(
 			(n) => n >= 0 && (n === 0 || n * this.size < rows),
 		);
+		this.wanted = wanted;
 		for (const [n, abort] of this.asked)
 			if (!wanted.includes(n)) {
 				abort.abort();
@@ -59,6 +63,7 @@ export class Blocks<T> {
 	stop(): void {
 		for (const abort of this.asked.values()) abort.abort();
 		this.asked.clear();
+		for (const timer of this.timers) clearTimeout(timer);
 	}
 
 	get loaded(): number {
@@ -86,7 +91,18 @@ export class Blocks<T> {
 				this.asked.delete(n);
 				this.failed.set(n, e instanceof Error ? e.message : String(e));
 				this.changed();
+				// What the server refuses it refuses again; where there was no answer there may be one.
+				if ((e as { status?: number }).status === 0) this.later(n);
 			},
 		);
+	}
+
+	private later(n: number): void {
+		const timer = setTimeout(() => {
+			this.timers.delete(timer);
+			this.failed.delete(n);
+			if (this.wanted.includes(n)) this.load(n);
+		}, this.pause);
+		this.timers.add(timer);
 	}
 }
