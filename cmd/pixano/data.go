@@ -28,20 +28,27 @@ func dataCommand() *cobra.Command {
 }
 
 func listCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "list LIBRARY",
 		Short: "List the datasets of a library directory",
-		Long: "List the datasets of a library: every directory in LIBRARY that holds an info.json.\n" +
+		Long: "List the datasets of a library: every directory in LIBRARY, or in its directory library, that holds an info.json.\n" +
 			"A dataset that cannot be read is listed too, and its error printed; the exit code is then 1.",
 		Args: arguments("LIBRARY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			library, err := dataset.OpenLibrary(args[0])
+			if err := notDataset(args[0]); err != nil {
+				return err
+			}
+			library, err := dataset.OpenLibrary(libraryIn(args[0]))
 			if err != nil {
 				return err
 			}
 			entries, err := library.Datasets(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if asJSON {
+				return listJSON(cmd.OutOrStdout(), entries)
 			}
 			out := newPrinter(cmd.OutOrStdout())
 			t := table{header: []string{"DIRECTORY", "ID", "NAME", "WORKSPACE", "LAYOUT", "ITEMS"}, right: []int{5}}
@@ -61,6 +68,32 @@ func listCommand() *cobra.Command {
 			return errors.Join(append(broken, out.flush())...)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write a JSON list")
+	return cmd
+}
+
+// listJSON writes the datasets of a library as JSON.
+func listJSON(w io.Writer, entries []dataset.Entry) error {
+	type entry struct {
+		Path      string `json:"path"`
+		ID        string `json:"id"`
+		Name      string `json:"name"`
+		Workspace string `json:"workspace"`
+		Layout    string `json:"layout"`
+		Items     int64  `json:"items"`
+		Error     string `json:"error,omitempty"`
+	}
+	list := []entry{}
+	var broken []error
+	for _, e := range entries {
+		one := entry{e.Path, e.Info.ID, e.Info.Name, string(e.Info.Workspace), string(e.Layout), e.Items, ""}
+		if e.Err != nil {
+			one.Error = e.Err.Error()
+			broken = append(broken, e.Err)
+		}
+		list = append(list, one)
+	}
+	return errors.Join(append(broken, writeJSON(w, list))...)
 }
 
 type showOptions struct {

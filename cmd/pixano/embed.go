@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,7 +129,15 @@ func (o *embedOptions) run(cmd *cobra.Command, path string) error {
 	if result.Failed > len(result.Failures) {
 		result.Failures = append(result.Failures, fmt.Errorf("and %d more", result.Failed-len(result.Failures)))
 	}
-	return errors.Join(append([]error{err}, result.Failures...)...)
+	return errors.Join(append([]error{goOn(ctx, err)}, result.Failures...)...)
+}
+
+// goOn adds to the error of a job that was interrupted what to do next.
+func goOn(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w\nWhat was done is stored. Run the command again to go on", err)
 }
 
 // plan says what would be done.

@@ -237,7 +237,7 @@ func (o *inferOptions) run(cmd *cobra.Command, path string, task inference.Task,
 	if err == nil && r.Failed > 0 {
 		err = fmt.Errorf("%d of %d %s failed", r.Failed, r.Total, rows)
 	}
-	return errors.Join(append(r.Errors, err)...)
+	return errors.Join(append(r.Errors, goOn(ctx, err))...)
 }
 
 // inferReport is a result as JSON.

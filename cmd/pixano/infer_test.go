@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -126,5 +128,18 @@ func TestOpenAI(t *testing.T) {
 		if strings.Contains(out.String()+errs.String(), "secret") {
 			t.Errorf("%q tells the key", step.args)
 		}
+	}
+}
+
+// TestGoOn: a job that was interrupted says how it goes on, another one does not.
+func TestGoOn(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	failure := errors.New("failed")
+	if got := goOn(ctx, failure); got != failure || goOn(ctx, nil) != nil {
+		t.Errorf("not interrupted: %v", got)
+	}
+	cancel()
+	if got := goOn(ctx, failure); !errors.Is(got, failure) || !strings.Contains(got.Error(), "Run the command again") || goOn(ctx, nil) != nil {
+		t.Errorf("interrupted: %v", got)
 	}
 }

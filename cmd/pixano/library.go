@@ -13,6 +13,24 @@ import (
 	"pixano/dataset"
 )
 
+// libraryIn is the library of a directory of data: its directory "library", or if there is none, itself.
+func libraryIn(dir string) string {
+	if st, err := os.Stat(filepath.Join(dir, "library")); err == nil && st.IsDir() {
+		if _, _, err := dataset.ReadInfo(filepath.Join(dir, "library")); err != nil { // a dataset may have this name
+			return filepath.Join(dir, "library")
+		}
+	}
+	return dir
+}
+
+// notDataset refuses a dataset where a library is wanted.
+func notDataset(dir string) error {
+	if _, _, err := dataset.ReadInfo(dir); err != nil {
+		return nil
+	}
+	return usagef("%s is a dataset: want the library that it is in, such as %s; 'pixano data show' shows a dataset", dir, filepath.Join(dir, ".."))
+}
+
 // inLibrary gives the library that a dataset's directory is in, and the key that names it there.
 func inLibrary(cmd *cobra.Command, path string) (*dataset.Library, string, error) {
 	path, err := filepath.Abs(path)

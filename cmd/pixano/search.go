@@ -12,6 +12,7 @@ import (
 
 	"pixano/dataset"
 	"pixano/internal/imaging"
+	"pixano/schema"
 	"pixano/search"
 )
 
@@ -29,7 +30,7 @@ type searchOptions struct {
 func searchCommand() *cobra.Command {
 	var o searchOptions
 	cmd := &cobra.Command{
-		Use:   "search DATASET --table TABLE (--text TEXT | --image FILE | --like ID | --vector FILE | --fts WORDS)",
+		Use:   "search DATASET [--table TABLE] (--text TEXT | --image FILE | --like ID | --vector FILE | --fts WORDS)",
 		Short: "Find items by meaning, by example or by words",
 		Long: "Find the items nearest to a text, a picture, a row or a vector in a table of embeddings; or those whose texts have some\n" +
 			"words; or, with --hybrid, both joined. Every item appears once, with its nearest row; a smaller distance and a\n" +
@@ -48,7 +49,7 @@ func searchCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	q, w := &o.query, &o.words
-	flags.StringVar(&q.Table, "table", "", "the table of embeddings, or of texts for words alone (required)")
+	flags.StringVar(&q.Table, "table", "", "the table of embeddings, or of texts for words alone (default: the only one of embeddings)")
 	flags.StringVar(&q.Text, "text", "", "search with the vector of this text")
 	flags.StringVar(&o.image, "image", "", "search with the vector of the picture in this file")
 	flags.StringVar(&q.Like, "like", "", "search with the vector of the row, view or item of this id")
@@ -87,12 +88,12 @@ func searchCommand() *cobra.Command {
 		}
 		words := flags.Changed("fts") || o.hybrid
 		switch {
-		case q.Table == "":
-			return usagef("missing option --table: the table to search")
 		case len(ways) > 1:
 			return usagef("%s: want one of them", strings.Join(ways, " and "))
 		case len(ways) == 0 && !flags.Changed("fts"):
 			return usagef("want one of --text, --image, --like, --vector and --fts")
+		case len(ways) == 0 && q.Table == "":
+			return usagef("missing option --table: the table of texts to search")
 		case o.hybrid && len(ways) == 0:
 			return usagef("--hybrid wants --text, --image, --like or --vector beside --fts")
 		case o.hybrid && !flags.Changed("fts") && !flags.Changed("text"):
@@ -138,6 +139,11 @@ func searchCommand() *cobra.Command {
 			return err
 		}
 		defer ds.Close()
+		if q.Table == "" {
+			if q.Table, err = onlyEmbeddings(ds); err != nil {
+				return err
+			}
+		}
 		models, _, err := o.models.providers(ctx, args[0])
 		if err != nil {
 			return err
@@ -168,6 +174,23 @@ func searchCommand() *cobra.Command {
 		return out.flush()
 	}
 	return cmd
+}
+
+// onlyEmbeddings names the table of embeddings that a dataset has.
+func onlyEmbeddings(ds *dataset.Dataset) (string, error) {
+	var names []string
+	for _, t := range ds.Tables() {
+		if schema.IsA(t.BaseSchema, "Embedding") {
+			names = append(names, t.Name)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return "", usagef("missing option --table: the dataset has no table of embeddings; 'pixano data embed' makes one")
+	case 1:
+		return names[0], nil
+	}
+	return "", usagef("missing option --table: the dataset has the tables of embeddings %s", strings.Join(names, ", "))
 }
 
 // readVector reads a JSON list of numbers from a file or, for "-", from standard input.

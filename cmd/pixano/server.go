@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,6 +91,12 @@ func serverRunCommand() *cobra.Command {
 
 // run serves a directory until the command's context ends.
 func (o *serverOptions) run(cmd *cobra.Command, dir string) error {
+	if o.port < 0 || o.port > math.MaxUint16 {
+		return usagef("--port %d: want a number from 0 to %d", o.port, math.MaxUint16)
+	}
+	if err := notDataset(dir); err != nil {
+		return err
+	}
 	opts, err := o.options(cmd, dir)
 	if err != nil {
 		return err
@@ -142,9 +150,9 @@ func (o *serverOptions) options(cmd *cobra.Command, dir string) (*server.Options
 		st, err := os.Stat(filepath.Join(parts...))
 		return err == nil && st.IsDir()
 	}
-	library, media, models := filepath.Join(dir, "library"), filepath.Join(dir, "media"), filepath.Join(dir, "models")
-	if !isDir(library) {
-		library, media, models = dir, filepath.Join(filepath.Dir(filepath.Clean(dir)), "media"), filepath.Join(dir, "models")
+	library, media, models := libraryIn(dir), filepath.Join(dir, "media"), filepath.Join(dir, "models")
+	if library == dir {
+		media, models = filepath.Join(filepath.Dir(filepath.Clean(dir)), "media"), filepath.Join(dir, "models")
 		if !isDir(media) {
 			media = "" // each dataset has its own
 		}
@@ -152,7 +160,7 @@ func (o *serverOptions) options(cmd *cobra.Command, dir string) (*server.Options
 	o.libraryDir = cmp.Or(setting("LIBRARY_DIR"), library)
 	media = cmp.Or(o.mediaDir, setting("MEDIA_DIR"), media)
 	if media != "" && !isDir(media) {
-		return nil, fmt.Errorf("media directory %s: no such directory", media)
+		return nil, fmt.Errorf("media directory %s: no such directory: make it, or name another one with --media-dir", media)
 	}
 	opts := &server.Options{
 		MediaDir: media, ModelsDir: cmp.Or(o.modelDir, setting("MODELS_DIR"), models), MediaRoots: map[string]string{},
@@ -196,6 +204,9 @@ func (o *serverOptions) checkAddress() error {
 func (o *serverOptions) serve(cmd *cobra.Command, handler *server.Server) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
 	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("port %d of %s is in use: want another --port, or 0 for any that is free", o.port, o.host)
+		}
 		return err
 	}
 	address := "http://" + listener.Addr().String()

@@ -55,6 +55,10 @@ func TestServerRun(t *testing.T) {
 			t.Errorf("%s: status %d, %v: %.300s", path, res.StatusCode, err, body)
 		}
 	}
+	var said strings.Builder
+	if got := execute(t.Context(), []string{"server", "run", dir, "--port", address[strings.LastIndexByte(address, ':')+1:]}, strings.NewReader(""), io.Discard, &said); got != exitFailure || !strings.Contains(said.String(), "is in use: want another --port") {
+		t.Errorf("at the same port: exit code %d: %s", got, said.String())
+	}
 	events, err := http.Get(address + "/events/golden_vqa")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,7 +175,7 @@ func (p *Provider) Find(name string) (*Model, error) {
 		}
 		known = append(known, m.Name)
 	}
-	err := inference.Errorf(inference.ErrModelNotFound, "no model %q in %v: want one of %v", name, p.opts.Dirs, known)
+	err := inference.Errorf(inference.ErrModelNotFound, "no model %q in %s: want one of %s", name, strings.Join(p.opts.Dirs, ", "), strings.Join(known, ", "))
 	if scanErr != nil {
 		err = inference.Errorf(inference.ErrModelNotFound, "%v; files that are no models: %v", err, scanErr)
 	}
