@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"errors"
+	"io"
 	"log/slog"
 	"mime"
 	"net"
@@ -55,9 +56,24 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			writeJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"detail": "the body is too large"})
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+		r.Body = http.MaxBytesReader(w, patientBody{r.Body, http.NewResponseController(w)}, s.opts.MaxBody)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// bodyTimeout is how long a piece of a body may take to come.
+var bodyTimeout = time.Minute
+
+// patientBody fails where a client sends nothing for long, so that it holds nothing. It must not be read again after its end,
+// when net/http waits for the connection to close.
+type patientBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+func (b patientBody) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(bodyTimeout)) // not with every writer
+	return b.ReadCloser.Read(p)
 }
 
 func (s *Server) allowed(origin string) string {

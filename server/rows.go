@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"pixano/dataset"
@@ -266,7 +267,13 @@ func (s *Server) apply(ctx context.Context, ds *dataset.Dataset, cs dataset.Chan
 // readBody reads a body, which must be JSON.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &statusError{http.StatusRequestTimeout, "the body did not come"}
+	case err != nil && !errors.As(err, &tooLarge):
+		return nil, badRequest("body: %v", err)
+	case err != nil:
 		return nil, err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
