@@ -308,28 +308,56 @@ func (s *Server) listItems(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	var items []dataset.Item
-	if err := ds.Items(r.Context(), &items, sel); err != nil {
+	out := newList(w)
+	if max(sel.Limit, len(sel.IDs)) <= itemsPart {
+		var items []dataset.Item
+		if err := ds.Items(r.Context(), &items, sel); err != nil {
+			return err
+		}
+		if len(items) == 0 {
+			return noRows(r, schema.ItemTable)
+		}
+		return out.end(addItems(out, ds, items))
+	}
+	ids, err := ds.IDs(r.Context(), schema.ItemTable, sel)
+	if err != nil {
 		return err
 	}
-	if len(items) == 0 {
+	for part := range slices.Chunk(ids, itemsPart) {
+		var items []dataset.Item
+		if _, err := ds.ItemsByID(r.Context(), &items, part...); err != nil {
+			return out.end(err)
+		}
+		if err := addItems(out, ds, items); err != nil {
+			return out.end(err)
+		}
+	}
+	if out.n == 0 {
 		return noRows(r, schema.ItemTable)
 	}
-	return writeItems(w, ds, items)
+	return out.end(nil)
 }
 
-func writeItems(w http.ResponseWriter, ds *dataset.Dataset, items []dataset.Item) error {
-	out := newList(w)
+// itemsPart is how many whole items are in memory at a time. Each part costs a scan of the tables.
+var itemsPart = 5000
+
+// addItems writes whole items to a list.
+func addItems(out *jsonList, ds *dataset.Dataset, items []dataset.Item) error {
 	for _, item := range items {
 		err := out.add(func(b []byte) ([]byte, error) {
 			one, err := schema.MarshalItem(ds.Schema(), item.Item, item.Tables)
 			return append(b, one...), err
 		})
 		if err != nil {
-			return out.end(err)
+			return err
 		}
 	}
-	return out.end(nil)
+	return nil
+}
+
+func writeItems(w http.ResponseWriter, ds *dataset.Dataset, items []dataset.Item) error {
+	out := newList(w)
+	return out.end(addItems(out, ds, items))
 }
 
 func (s *Server) oneItem(w http.ResponseWriter, r *http.Request) error {
