@@ -285,7 +285,7 @@ func (s *Server) thumbnailURL(r *http.Request, ds *dataset.Dataset, name string)
 		return ""
 	}
 	file.Close()
-	address := origin(r) + "/thumbnail/" + base64.URLEncoding.EncodeToString([]byte(name))
+	address := origin(r) + s.prefix() + "/thumbnail/" + base64.URLEncoding.EncodeToString([]byte(name))
 	if s.opts.MediaDir == "" { // each dataset has a directory of its own
 		address += "?dataset=" + url.QueryEscape(ds.Info().ID)
 	}

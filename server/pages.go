@@ -59,6 +59,9 @@ func (s *Server) routePages() error {
 	return nil
 }
 
+// prefix is what clients put before paths, without a slash at its end.
+func (s *Server) prefix() string { return strings.TrimSuffix(s.opts.Prefix, "/") }
+
 func segment(r *http.Request, name string) string { return url.PathEscape(r.PathValue(name)) }
 
 func (s *Server) redirect(to func(r *http.Request) string) func(http.ResponseWriter, *http.Request) error {
@@ -66,7 +69,7 @@ func (s *Server) redirect(to func(r *http.Request) string) func(http.ResponseWri
 		if s.opts.UI == nil {
 			return notFound("this server has no web interface; its API is described at /docs")
 		}
-		http.Redirect(w, r, "/app/"+to(r), http.StatusFound)
+		http.Redirect(w, r, s.prefix()+"/app/"+to(r), http.StatusFound)
 		return nil
 	}
 }
@@ -145,7 +148,7 @@ func (s *Server) serveApp(w http.ResponseWriter, r *http.Request) error {
 		return notFound("this program was built without the web interface")
 	}
 	// The base makes links work behind a proxy that puts a prefix before all paths.
-	base := `<base href="` + html.EscapeString(strings.TrimSuffix(s.opts.Prefix, "/")+"/app/") + `">`
+	base := `<base href="` + html.EscapeString(s.prefix()+"/app/") + `">`
 	if baseElement.Match(index) {
 		index = baseElement.ReplaceAll(index, []byte(base))
 	} else {

@@ -36,7 +36,8 @@ type Options struct {
 	// ReferenceUI is a directory with the web interface of the reference implementation, which is then served at /.
 	ReferenceUI string
 
-	// Prefix is put before paths in pages, for a proxy that serves this server under a path of its own. "": none.
+	// Prefix is put before paths in pages and redirects, for a proxy that serves this server under a path of its own, which it
+	// takes away. "": none.
 	Prefix string
 
 	// CORS are the origins whose pages may read and write, such as "https://example.org"; "*" stands for any. Nil: none

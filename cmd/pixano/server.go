@@ -49,6 +49,7 @@ type serverOptions struct {
 	referenceUI                    string
 	inferenceURL, openaiURL        string
 	exchangeDir, imageCache        string
+	prefix                         string
 	mediaRoots, cors, hosts        []string
 	insecure, open, readOnly, logs bool
 }
@@ -81,6 +82,7 @@ func serverRunCommand() *cobra.Command {
 	flags.StringVar(&o.referenceUI, "ui", "", "serve the web interface of Pixano 0.6 in this directory at /")
 	flags.StringArrayVar(&o.cors, "cors", nil, "an origin whose pages may use the API, * for any; may be repeated")
 	flags.StringArrayVar(&o.hosts, "allow-host", nil, "a name under which the server is reached, * for any; may be repeated")
+	flags.StringVar(&o.prefix, "prefix", "", "the path under which a proxy serves this server, which it takes away: /pixano")
 	flags.BoolVar(&o.insecure, "insecure", false, "listen at addresses that others reach")
 	flags.BoolVar(&o.readOnly, "read-only", false, "refuse changes")
 	flags.BoolVar(&o.open, "open", false, "open the browser")
@@ -93,6 +95,9 @@ func serverRunCommand() *cobra.Command {
 func (o *serverOptions) run(cmd *cobra.Command, dir string) error {
 	if o.port < 0 || o.port > math.MaxUint16 {
 		return usagef("--port %d: want a number from 0 to %d", o.port, math.MaxUint16)
+	}
+	if o.prefix != "" && !strings.HasPrefix(o.prefix, "/") {
+		return usagef("--prefix %q: want a path, such as /pixano", o.prefix)
 	}
 	if err := notDataset(dir); err != nil {
 		return err
@@ -164,7 +169,7 @@ func (o *serverOptions) options(cmd *cobra.Command, dir string) (*server.Options
 	}
 	opts := &server.Options{
 		MediaDir: media, ModelsDir: cmp.Or(o.modelDir, setting("MODELS_DIR"), models), MediaRoots: map[string]string{},
-		UI: ui.Files(), ReferenceUI: o.referenceUI, CORS: o.cors, Hosts: append(o.hosts, o.host), ReadOnly: o.readOnly,
+		UI: ui.Files(), ReferenceUI: o.referenceUI, Prefix: o.prefix, CORS: o.cors, Hosts: append(o.hosts, o.host), ReadOnly: o.readOnly,
 	}
 	if opts.ExchangeDir = o.exchangeDir; o.exchangeDir == "" && library != dir {
 		opts.ExchangeDir = filepath.Join(dir, "exchange")
