@@ -1,7 +1,7 @@
 // What a slow or broken connection does to a user: nothing is lost, and nothing happens to the wrong item.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Browser, Page, Route } from 'playwright-core';
-import { browser, demo, open, painted, saved, save, Server, type Library } from '../lib';
+import { browser, demo, drag, open, painted, placeOf, saved, save, Server, type Library } from '../lib';
 
 interface Row {
 	id: string;
@@ -354,6 +354,42 @@ test('a model is run once, however often the button is pressed', async () => {
 	late.release();
 	await page.getByText(/done now/).waitFor({ timeout: 60_000 });
 	expect(started).toBe(1);
+	expect(errors).toEqual([]);
+	await context.close();
+});
+
+test('a page that is left keeps what is painted, and takes no mask of a model to another item', async () => {
+	const { page, errors, context } = await open(b, { annotator: 'Ana' });
+	const [one, two] = [ids[20], ids[21]];
+	await go(page, one);
+	const [n, m] = [await all(one), await all(two)];
+	const back = async () => {
+		await page.locator('a.back').click();
+		await page.locator('[id^="item-"]').first().waitFor();
+	};
+	const { width, height } = (await server.json<Row[]>(`/views/${ds}/image?item_ids=${one}`))[0].data as { width: number; height: number };
+	await press(page, 'b');
+	await drag(page, [width * 0.3, height * 0.3], [width * 0.6, height * 0.6]);
+	await back();
+	await eventually(() => all(one)).toBe(n + 1);
+	// Enter while the model is at work, and then away.
+	const late = await gate(page, /\/mask-generation\//, 'POST');
+	await page.goBack();
+	await arrive(page, one);
+	await press(page, 'w');
+	await page.waitForSelector('select:has(option:text("builtin-grabcut"))');
+	const at = await placeOf(page, width / 2, height / 2);
+	await page.mouse.click(at.x, at.y);
+	await page.waitForSelector('[data-segmenting="asking"]');
+	await press(page, 'Enter');
+	await late.asked();
+	await back();
+	await page.locator('[id^="item-"]', { hasText: two }).first().dblclick();
+	await arrive(page, two);
+	late.release();
+	await page.waitForLoadState('networkidle');
+	await save(page);
+	expect([await all(one), await all(two)]).toEqual([n + 1, m]);
 	expect(errors).toEqual([]);
 	await context.close();
 });

@@ -130,7 +130,11 @@ test('1,000 objects on a 4k picture: script a frame, draw calls, bytes', async (
 
 test('a mask is painted over a 4k picture: script of a stroke event', async () => {
 	for (const gl of ['1', '0']) {
-		const { page, errors, context } = await open(b, { brush: { size: 200, lazy: 0, friction: 0 } }, { width: 1600, height: 900 });
+		const { page, errors, context } = await open(
+			b,
+			{ brush: { size: 200, lazy: 0, friction: 0 }, autosave: false }, // the next window has as many objects
+			{ width: 1600, height: 900 },
+		);
 		await page.goto(`${server.url}/app/d/crowd/i/crowd?gl=${gl}`);
 		await page.waitForFunction(
 			() =>

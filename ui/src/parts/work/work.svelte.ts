@@ -619,8 +619,8 @@ export class Work {
 		return tool;
 	}
 
-	// putDown ends what is half drawn: a tool that can keep it does, the others drop it.
-	private putDown(): void {
+	// putDown ends what is half drawn: a tool that can keep it does, the others drop it. No model answers any more.
+	putDown(): void {
 		for (const tools of this.tools.values())
 			for (const tool of tools.values())
 				if (tool.finish) tool.finish();
