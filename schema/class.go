@@ -32,6 +32,18 @@ func (c *Class) check() error {
 	return c.Validate()
 }
 
+// Optional returns the class with none of its columns required, for rows that others wrote in part. Error: [Error].
+func (c *Class) Optional() (*Class, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	o := &Class{Name: c.Name, Base: c.Base, Fields: slices.Clone(c.Fields), checked: true}
+	for i := range o.Fields {
+		o.Fields[i].Required = false
+	}
+	return o, nil
+}
+
 // ClassOf returns the class of a row's Go type. row is a struct, a pointer to one, a [Dynamic], or a reflect.Type. Of an
 // aggregate it is the class of the items.
 //

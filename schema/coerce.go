@@ -306,7 +306,7 @@ func coerceBytes(v any) (any, error) {
 		v, _ = objectOf(m)
 	}
 	if o, ok := v.(*object); ok && o != nil && len(o.keys) == 1 {
-		if text, ok := o.values[bytesKey].(string); ok {
+		if text, ok := o.values[0].(string); ok && o.keys[0] == bytesKey {
 			if b, err := base64.StdEncoding.DecodeString(text); err == nil {
 				return b, nil
 			}

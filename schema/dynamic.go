@@ -3,6 +3,7 @@ package schema
 import (
 	"reflect"
 	"slices"
+	"sync"
 )
 
 // Dynamic is a row of a class that need not have a Go type: its values in the order of the class's columns. It stands
@@ -26,20 +27,55 @@ func NewDynamic(class *Class) (*Dynamic, error) {
 
 func newDynamic(class *Class) *Dynamic {
 	d := &Dynamic{class: class, values: make([]any, len(class.Fields))}
-	var base record
-	if b, ok := builtinsByName[class.Base]; ok {
-		base, _ = openView(b.zero)
-	}
+	base := defaultsOf(class.Base)
 	for i, f := range class.Fields {
-		d.values[i] = zeroValue(f.Type)
-		if base.plan == nil {
-			continue
+		j := i // columns of the base come first
+		if j >= len(base) || base[j].field.Name != f.Name {
+			j = slices.IndexFunc(base, func(c columnDefault) bool { return c.field.Name == f.Name })
 		}
-		if j := base.index(f.Name); j >= 0 && base.field(j).Type == f.Type {
-			d.values[i] = fresh(f.Type, base.at(j))
+		if j >= 0 && base[j].field.Type == f.Type {
+			d.values[i] = base[j].new()
+		} else {
+			d.values[i] = zeroValue(f.Type)
 		}
 	}
 	return d
+}
+
+// columnDefault is the default of a column of a built-in class.
+type columnDefault struct {
+	field Field
+	value any
+	list  bool // it has elements, which each row needs for itself
+}
+
+func (c columnDefault) new() any {
+	if !c.list {
+		return c.value
+	}
+	v := reflect.ValueOf(c.value)
+	return reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v).Interface()
+}
+
+var defaults sync.Map // of built-in classes, by name
+
+func defaultsOf(builtin string) []columnDefault {
+	if list, ok := defaults.Load(builtin); ok {
+		return list.([]columnDefault)
+	}
+	b, ok := builtinsByName[builtin]
+	if !ok {
+		return nil
+	}
+	base, _ := openView(b.zero)
+	list := make([]columnDefault, len(base.fields()))
+	for i, f := range base.fields() {
+		value := fresh(f.Type, base.at(i))
+		v := reflect.ValueOf(value)
+		list[i] = columnDefault{f, value, v.Kind() == reflect.Slice && v.Len() > 0}
+	}
+	defaults.Store(builtin, list)
+	return list
 }
 
 // fresh is canonical, with an empty list for a nil one.

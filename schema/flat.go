@@ -26,10 +26,10 @@ func appendMark(dst []byte, key, text string) []byte {
 // marked returns the text of a mark.
 func marked(v any, key string) (string, bool) {
 	o, ok := v.(*object)
-	if !ok || len(o.keys) != 1 {
+	if !ok || len(o.keys) != 1 || o.keys[0] != key {
 		return "", false
 	}
-	text, ok := o.values[key].(string)
+	text, ok := o.values[0].(string)
 	return text, ok
 }
 

@@ -141,8 +141,8 @@ func ParseItem(data []byte) (*ItemEnvelope, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range group.keys {
-			rows, err := readItemRows(group.values[name], g, name)
+		for i, name := range group.keys {
+			rows, err := readItemRows(group.values[i], g, name)
 			if err != nil {
 				return nil, inField(string(g), inField(name, err))
 			}

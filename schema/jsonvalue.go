@@ -14,21 +14,53 @@ import (
 // metadata texts. Other JSON values are held as encoding/json gives them: nil, bool, json.Number, string, []any.
 type object struct {
 	keys   []string
-	values map[string]any
+	values []any
+	places map[string]int // of keys, where there are many
 }
 
-func newObject() *object { return &object{values: map[string]any{}} }
+// fewKeys is up to how many keys it is faster to compare with each than to keep a map.
+const fewKeys = 24
+
+func newObject() *object { return &object{} }
+
+func (o *object) place(key string) int {
+	if o.places != nil {
+		if i, ok := o.places[key]; ok {
+			return i
+		}
+		return -1
+	}
+	return slices.Index(o.keys, key)
+}
 
 func (o *object) get(key string) (any, bool) {
-	v, ok := o.values[key]
-	return v, ok
+	if i := o.place(key); i >= 0 {
+		return o.values[i], true
+	}
+	return nil, false
 }
 
 func (o *object) set(key string, value any) {
-	if _, ok := o.values[key]; !ok {
-		o.keys = append(o.keys, key)
+	if i := o.place(key); i >= 0 {
+		o.values[i] = value
+		return
 	}
-	o.values[key] = value
+	o.add(key, value)
+}
+
+// add sets a key that is not there yet.
+func (o *object) add(key string, value any) {
+	o.keys, o.values = append(o.keys, key), append(o.values, value)
+	switch n := len(o.keys); {
+	case n < fewKeys:
+	case n == fewKeys:
+		o.places = make(map[string]int, 2*n)
+		for i, key := range o.keys {
+			o.places[key] = i
+		}
+	default:
+		o.places[key] = n - 1
+	}
 }
 
 // maxJSONDepth bounds the recursion over nested values; no form of this package nests deeper than a dozen levels, but
@@ -116,7 +148,7 @@ func (p *jsonParser) object(depth int) (any, error) {
 	o := newObject()
 	for p.next() != '}' {
 		key := p.text()
-		if _, ok := o.get(key); ok {
+		if o.place(key) >= 0 {
 			return nil, broken("", key, "want each key once in a JSON object")
 		}
 		p.next()
@@ -125,7 +157,7 @@ func (p *jsonParser) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.set(key, v)
+		o.add(key, v)
 		if p.next() == ',' {
 			p.pos++
 		}
@@ -203,7 +235,7 @@ func (s style) append(dst []byte, v any, level int) []byte {
 			}
 			dst = s.appendString(s.newline(dst, level+1), key)
 			dst = append(dst, s.colon...)
-			dst = s.append(dst, v.values[key], level+1)
+			dst = s.append(dst, v.values[i], level+1)
 		}
 		if len(v.keys) > 0 {
 			dst = s.newline(dst, level)

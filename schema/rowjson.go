@@ -342,9 +342,9 @@ func (e *Envelope) Decode(row any) error {
 		return err
 	}
 	values := newObject()
-	for _, k := range e.data.keys {
+	for i, k := range e.data.keys {
 		if !isHead(k) {
-			values.set(k, e.data.values[k])
+			values.set(k, e.data.values[i])
 		}
 	}
 	values.set("id", e.ID)

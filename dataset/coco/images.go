@@ -2,7 +2,6 @@ package coco
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -37,12 +36,12 @@ func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 				break
 			}
 			m := &maker{r: r, f: f, source: source, made: made}
-			err = r.walk(ctx, f.name, func(key string, i int, dec *json.Decoder) error {
+			err = r.walk(ctx, f.name, func(key string, i int, s *exchange.Stream) error {
 				if key != "annotations" {
-					return exchange.Skip(dec)
+					return s.Skip()
 				}
 				var a cocoAnnotation
-				if err := exchange.DecodeNext(dec, &a); err != nil {
+				if err := s.Decode(&a); err != nil {
 					return err
 				}
 				if err := m.add(i, &a); err != nil {

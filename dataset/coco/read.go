@@ -88,32 +88,31 @@ func (r *reader) Info() dataset.Info {
 func (r *reader) Close() error { return nil }
 
 // walk reads a file and calls fn for each element of its lists, with its place.
-func (r *reader) walk(ctx context.Context, name string, fn func(key string, i int, dec *json.Decoder) error) error {
+func (r *reader) walk(ctx context.Context, name string, fn func(key string, i int, s *exchange.Stream) error) error {
 	f, err := r.in.Root().Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	lines := exchange.NewLines(f)
-	dec := json.NewDecoder(lines)
+	s := exchange.NewStream(f)
 	where := ""
-	err = exchange.WalkObject(dec, func(key string) error {
+	err = s.Object(func(key string) error {
 		where = key
 		switch key {
 		case "info":
-			return fn(key, 0, dec)
+			return fn(key, 0, s)
 		case "images", "annotations", "categories":
-			return exchange.WalkList(dec, func(i int) error {
+			return s.List(func(i int) error {
 				where = fmt.Sprintf("%s[%d]", key, i)
 				if i%1024 == 0 {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
 				}
-				return fn(key, i, dec)
+				return fn(key, i, s)
 			})
 		}
-		return exchange.Skip(dec)
+		return s.Skip()
 	})
 	if err == nil || errors.Is(err, errStop) {
 		return err
@@ -124,7 +123,7 @@ func (r *reader) walk(ctx context.Context, name string, fn func(key string, i in
 	if where != "" {
 		err = fmt.Errorf("%s: %w", where, err)
 	}
-	return &exchange.LineError{File: name, Line: lines.At(dec.InputOffset()), Err: err}
+	return &exchange.LineError{File: name, Line: s.Line(), Err: err}
 }
 
 var errStop = errors.New("stopped")
@@ -132,14 +131,14 @@ var errStop = errors.New("stopped")
 // index makes the first pass over a file.
 func (r *reader) index(ctx context.Context, f *file) error {
 	var split string
-	err := r.walk(ctx, f.name, func(key string, i int, dec *json.Decoder) error {
+	err := r.walk(ctx, f.name, func(key string, i int, s *exchange.Stream) error {
 		switch key {
 		case "info":
 			var info struct {
 				Name, Description, Split string
 			}
 			var raw json.RawMessage
-			if err := exchange.DecodeNext(dec, &raw); err != nil {
+			if err := s.Decode(&raw); err != nil {
 				return err
 			}
 			if json.Unmarshal(raw, &info) == nil { // whatever others write there
@@ -148,7 +147,7 @@ func (r *reader) index(ctx context.Context, f *file) error {
 		case "images":
 			f.hasImages = true
 			img := &image{}
-			if err := exchange.DecodeNext(dec, &img.cocoImage); err != nil {
+			if err := s.Decode(&img.cocoImage); err != nil {
 				return err
 			}
 			if img.ID == "" {
@@ -163,7 +162,7 @@ func (r *reader) index(ctx context.Context, f *file) error {
 			r.frames = r.frames || img.FrameIndex != nil
 		case "categories":
 			var c cocoCategory
-			if err := exchange.DecodeNext(dec, &c); err != nil {
+			if err := s.Decode(&c); err != nil {
 				return err
 			}
 			if _, there := f.categories[c.ID]; there {
@@ -185,7 +184,7 @@ func (r *reader) index(ctx context.Context, f *file) error {
 					TemplateID string `json:"template_id"`
 				} `json:"pixano_keypoints"`
 			}
-			if err := exchange.DecodeNext(dec, &a); err != nil {
+			if err := s.Decode(&a); err != nil {
 				return err
 			}
 			if a.Caption != nil {

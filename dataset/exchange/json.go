@@ -12,84 +12,27 @@ import (
 	"strings"
 )
 
-// Lines counts the lines of what is read through it.
-type Lines struct {
-	r     io.Reader
-	read  int64
-	ends  []int64 // offsets of line ends that were not asked about yet
-	count int     // lines that end before them
-}
-
-// NewLines returns a reader of r that knows in which line an offset lies.
-func NewLines(r io.Reader) *Lines { return &Lines{r: r} }
-
-// Read reads on.
-func (l *Lines) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	for at := 0; ; {
-		i := bytes.IndexByte(p[at:n], '\n')
-		if i < 0 {
-			break
-		}
-		at += i + 1
-		l.ends = append(l.ends, l.read+int64(at)-1)
-	}
-	l.read += int64(n)
-	return n, err
-}
-
-// At returns the number of the line of an offset, from 1. Offsets must not decrease from call to call.
-func (l *Lines) At(offset int64) int {
-	i := 0
-	for i < len(l.ends) && l.ends[i] < offset {
-		i++
-	}
-	l.ends, l.count = l.ends[i:], l.count+i
-	return l.count + 1
-}
-
 // JSONValue is one of several JSON values in a file.
 type JSONValue struct {
-	Line  int // where it ends, from 1
-	Value json.RawMessage
+	Line  int             // where it ends, from 1
+	Value json.RawMessage // until the next one is read; it may be no JSON inside
 }
 
 // JSONValues yields the JSON values of a file, which may stand on one line or on several, in any length. An error, which
 // names the line, is the last pair.
 func JSONValues(r io.Reader) iter.Seq2[JSONValue, error] {
 	return func(yield func(JSONValue, error) bool) {
-		lines := NewLines(skipMark(r))
-		dec := json.NewDecoder(lines)
+		s := NewStream(r)
 		for {
-			var v json.RawMessage
-			err := dec.Decode(&v)
-			if err == io.EOF {
+			if _, ok := s.peek(); !ok && s.err == io.EOF {
 				return
 			}
-			line := lines.At(dec.InputOffset())
-			if err != nil {
-				line = lines.At(dec.InputOffset() + 1) // of the value that could not be read
-				if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-					line = lines.At(max(dec.InputOffset()+1, syntax.Offset-1))
-				}
-				yield(JSONValue{Line: line}, jsonError(err))
-				return
-			}
-			if !yield(JSONValue{line, v}, nil) {
+			raw, err := s.Raw()
+			if !yield(JSONValue{s.Line(), raw}, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// skipMark leaves out the mark that some editors put in front of UTF-8.
-func skipMark(r io.Reader) io.Reader {
-	head := make([]byte, 3)
-	n, err := io.ReadFull(r, head)
-	if err == nil && string(head) == "\xef\xbb\xbf" {
-		return r
-	}
-	return io.MultiReader(bytes.NewReader(head[:n]), r)
 }
 
 func jsonError(err error) error {
@@ -108,34 +51,29 @@ type Member struct {
 // Null reports whether a JSON value is null.
 func Null(v json.RawMessage) bool { return len(v) == 0 || string(bytes.TrimSpace(v)) == "null" }
 
-// Members returns the members of a JSON object in their order. A key that occurs twice is an error.
+// Members returns the members of a JSON object in their order; their values are parts of v. A key that occurs twice is an
+// error.
 func Members(v json.RawMessage) ([]Member, error) {
-	dec := json.NewDecoder(bytes.NewReader(v))
-	t, err := dec.Token()
-	if err != nil {
-		return nil, jsonError(err)
+	if !json.Valid(v) {
+		var why json.RawMessage
+		return nil, jsonError(json.Unmarshal(v, &why))
 	}
-	if t != json.Delim('{') {
-		return nil, fmt.Errorf("want a JSON object, have %s", Kind(v))
+	if kind := Kind(v); kind != "an object" {
+		return nil, fmt.Errorf("want a JSON object, have %s", kind)
 	}
 	var members []Member
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, jsonError(err)
-		}
-		m := Member{Key: t.(string)}
+	s := &Stream{buf: v, end: len(v), err: io.EOF}
+	err := s.Object(func(key string) error {
 		for _, other := range members {
-			if other.Key == m.Key {
-				return nil, fmt.Errorf("the key %q is there twice", m.Key)
+			if other.Key == key {
+				return fmt.Errorf("the key %q is there twice", key)
 			}
 		}
-		if err := dec.Decode(&m.Value); err != nil {
-			return nil, jsonError(err)
-		}
-		members = append(members, m)
-	}
-	return members, nil
+		raw, err := s.Raw()
+		members = append(members, Member{key, raw})
+		return err
+	})
+	return members, err
 }
 
 // Kind says in words what a JSON value is.
@@ -195,77 +133,8 @@ func numbers(v any) any {
 	return v
 }
 
-// WalkObject reads a JSON object of any length and calls fn for each key, which has to read or skip its value.
-func WalkObject(dec *json.Decoder, fn func(key string) error) error {
-	t, err := dec.Token()
-	if err != nil {
-		return jsonError(err)
-	}
-	if t != json.Delim('{') {
-		return fmt.Errorf("want a JSON object")
-	}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return jsonError(err)
-		}
-		if err := fn(t.(string)); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return jsonError(err)
-	}
-	return nil
-}
-
-// WalkList reads a JSON list of any length and calls fn before each element, which it has to read or skip. null is an empty
-// list.
-func WalkList(dec *json.Decoder, fn func(i int) error) error {
-	t, err := dec.Token()
-	if err != nil {
-		return jsonError(err)
-	}
-	if t == nil {
-		return nil
-	}
-	if t != json.Delim('[') {
-		return fmt.Errorf("want a JSON list")
-	}
-	for i := 0; dec.More(); i++ {
-		if err := fn(i); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return jsonError(err)
-	}
-	return nil
-}
-
-// Skip leaves out the next value, without keeping it in memory.
-func Skip(dec *json.Decoder) error {
-	depth := 0
-	for {
-		t, err := dec.Token()
-		if err != nil {
-			return jsonError(err)
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
-// DecodeNext reads the next value of a list or object into v.
-func DecodeNext(dec *json.Decoder, v any) error {
-	err := dec.Decode(v)
+// typeError says in words what package json says of values of other types than wanted.
+func typeError(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -17,8 +17,10 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"pixano/dataset"
 	"pixano/dataset/exchange"
@@ -441,7 +443,7 @@ type reader struct {
 	lines  bool
 	schema *schema.DatasetSchema
 	info   dataset.Info
-	wide   map[string]*schema.Class // classes none of whose columns is required
+	wide   map[string]*schema.Class // classes of the tables, none of whose columns is required
 }
 
 func open(ctx context.Context, in *exchange.Input, suffix string) (exchange.Reader, error) {
@@ -467,13 +469,22 @@ func open(ctx context.Context, in *exchange.Input, suffix string) (exchange.Read
 	}
 	g := newGuess(r.schema)
 	for _, name := range r.files {
-		if err := r.eachIn(ctx, name, func(v value) error { return g.see(v) }); err != nil {
+		err := r.each(ctx, name, r.schema != nil, func(v value) error {
+			return r.rowsOf(v, func(v value) error { return place(v.file, v.line, g.see(v)) })
+		})
+		if err != nil && err != errStop {
 			return nil, err
 		}
 	}
 	r.info = dataset.Info{Name: g.info.Name, Description: g.info.Description, Size: g.info.Size, Workspace: g.info.Workspace}
 	if r.schema == nil {
 		if r.schema, err = g.schema(in); err != nil {
+			return nil, err
+		}
+	}
+	for _, table := range append([]string{schema.SourceTable}, r.schema.Tables()...) {
+		class, _ := r.schema.Class(table)
+		if r.wide[table], err = class.Optional(); err != nil {
 			return nil, err
 		}
 	}
@@ -497,72 +508,79 @@ func (r *reader) Schema() *schema.DatasetSchema { return r.schema }
 func (r *reader) Info() dataset.Info            { return r.info }
 func (r *reader) Close() error                  { return nil }
 
-// value is a row of a file, or what it says of the dataset.
+// value is a row of a file, what it says of the dataset or, in JSON lines, an item with its rows.
 type value struct {
 	file  string
 	line  int
-	group string // "items", "views", …, "sources", "info"; "" in JSON lines
+	group string // "items", "views", …, "sources", "info"; "line" of an item with its rows, and "" of those
 	table string
 	one   bool // it is the only row of its item
 	item  string
-	raw   json.RawMessage
+	raw   json.RawMessage // until the next value
 }
 
-// eachIn calls fn for each value of a file.
-func (r *reader) eachIn(ctx context.Context, name string, fn func(value) error) error {
+// each calls fn for each value of a file. With head only those that say something of the dataset are meant, and the end of
+// others may be left out with errStop.
+func (r *reader) each(ctx context.Context, name string, head bool, fn func(value) error) error {
 	f, err := r.in.Root().Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if r.lines {
-		return r.eachLine(ctx, name, f, fn)
+		return r.eachLine(ctx, name, f, head, fn)
 	}
-	lines := exchange.NewLines(f)
-	dec := json.NewDecoder(lines)
-	at := 0
-	next := func(group, table string) func(int) error {
-		return func(int) error {
-			v := value{file: name, group: group, table: table}
-			err := exchange.DecodeNext(dec, &v.raw)
-			at = lines.At(dec.InputOffset())
-			v.line = at
-			if err == nil {
-				err = fn(v)
-			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			return err
+	s := exchange.NewStream(f)
+	next := func(group, table string) error {
+		raw, err := s.Raw()
+		if err == nil {
+			err = fn(value{file: name, line: s.Line(), group: group, table: table, raw: raw})
 		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		return err
 	}
-	err = exchange.WalkObject(dec, func(key string) error {
+	err = s.Object(func(key string) error {
 		switch key {
 		case "info":
-			return next(key, "")(0)
-		case "sources":
-			return exchange.WalkList(dec, next(key, schema.SourceTable))
-		case "items":
-			return exchange.WalkList(dec, next(key, schema.ItemTable))
-		case "views", "entities", "annotations":
-			return exchange.WalkObject(dec, func(table string) error {
-				if err := exchange.WalkList(dec, next(key, table)); err != nil {
-					return fmt.Errorf("%s.%s: %w", key, table, err)
-				}
-				return nil
-			})
+			if err := next(key, ""); err != nil || !head {
+				return err
+			}
+			return errStop
+		case "sources", "items", "views", "entities", "annotations":
+		default:
+			if !head {
+				r.in.Lose(key, "", "the key is none of the format", 1)
+			}
+			return s.Skip()
 		}
-		r.in.Lose(key, "", "the key is none of the format", 1)
-		return exchange.Skip(dec)
+		switch {
+		case head:
+			if err := s.Skip(); err != nil {
+				return err
+			}
+			return ctx.Err()
+		case key == "sources":
+			return s.List(func(int) error { return next(key, schema.SourceTable) })
+		case key == "items":
+			return s.List(func(int) error { return next(key, schema.ItemTable) })
+		}
+		return s.Object(func(table string) error {
+			if err := s.List(func(int) error { return next(key, table) }); err != nil {
+				return fmt.Errorf("%s.%s: %w", key, table, err)
+			}
+			return nil
+		})
 	})
-	return place(name, max(at, lines.At(dec.InputOffset())), err)
+	return place(name, s.Line(), err)
 }
 
 func place(file string, line int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*exchange.LineError](err); ok || errors.Is(err, context.Canceled) || err == errStop {
+	if _, ok := errors.AsType[*exchange.LineError](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, errStop) {
 		return err
 	}
 	return &exchange.LineError{File: file, Line: line, Err: err}
@@ -570,13 +588,13 @@ func place(file string, line int, err error) error {
 
 var errStop = errors.New("stopped")
 
-func (r *reader) eachLine(ctx context.Context, name string, f io.Reader, fn func(value) error) error {
+func (r *reader) eachLine(ctx context.Context, name string, f io.Reader, head bool, fn func(value) error) error {
 	if text, err := fs.ReadFile(r.in.Root().FS(), infoFile); err == nil {
 		var beside struct {
 			Info    json.RawMessage   `json:"info"`
 			Sources []json.RawMessage `json:"sources"`
 		}
-		if err := json.Unmarshal(text, &beside); err != nil {
+		if err := exchange.NewStream(bytes.NewReader(text)).Decode(&beside); err != nil {
 			return place(infoFile, 1, err)
 		}
 		if beside.Info != nil {
@@ -592,9 +610,12 @@ func (r *reader) eachLine(ctx context.Context, name string, f io.Reader, fn func
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if head {
+		return errStop
+	}
 	for v, err := range exchange.JSONValues(f) {
 		if err == nil {
-			err = r.lineValues(name, v, fn)
+			err = fn(value{file: name, line: v.Line, group: "line", raw: v.Value})
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -606,9 +627,17 @@ func (r *reader) eachLine(ctx context.Context, name string, f io.Reader, fn func
 	return nil
 }
 
+// rowsOf calls fn for the rows of a value.
+func (r *reader) rowsOf(v value, fn func(value) error) error {
+	if v.group != "line" {
+		return fn(v)
+	}
+	return place(v.file, v.line, r.lineValues(v, fn))
+}
+
 // lineValues splits an item into its rows.
-func (r *reader) lineValues(name string, v exchange.JSONValue, fn func(value) error) error {
-	members, err := exchange.Members(v.Value)
+func (r *reader) lineValues(v value, fn func(value) error) error {
+	members, err := exchange.Members(v.raw)
 	if err != nil {
 		return err
 	}
@@ -651,14 +680,14 @@ func (r *reader) lineValues(name string, v exchange.JSONValue, fn func(value) er
 		switch kind {
 		case "null":
 		case "an object":
-			rows = append(rows, value{file: name, line: v.Line, table: m.Key, one: true, raw: m.Value})
+			rows = append(rows, value{file: v.file, line: v.line, table: m.Key, one: true, raw: m.Value})
 		case "a list":
 			var list []json.RawMessage
 			if err := json.Unmarshal(m.Value, &list); err != nil {
 				return err
 			}
 			for _, raw := range list {
-				rows = append(rows, value{file: name, line: v.Line, table: m.Key, raw: raw})
+				rows = append(rows, value{file: v.file, line: v.line, table: m.Key, raw: raw})
 			}
 		default:
 			return fmt.Errorf("%s: want a row or a list of rows, have %s", m.Key, kind)
@@ -667,7 +696,7 @@ func (r *reader) lineValues(name string, v exchange.JSONValue, fn func(value) er
 	if id == "" {
 		return errors.New("the item has no id")
 	}
-	if err := fn(value{file: name, line: v.Line, group: "items", table: schema.ItemTable, item: id, raw: append(own, '}')}); err != nil {
+	if err := fn(value{file: v.file, line: v.line, group: "items", table: schema.ItemTable, item: id, raw: append(own, '}')}); err != nil {
 		return err
 	}
 	for _, row := range rows {
@@ -698,94 +727,193 @@ func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 		seen := map[string]bool{} // ids of sources
 		tables := map[string][]*schema.Dynamic{}
 		rows := 0
-		flush := func() error {
-			if rows == 0 {
-				return nil
-			}
+		flush := func() bool {
 			batch := dataset.Batch{}
 			for table, list := range tables {
 				batch[table] = list
 			}
 			tables, rows = map[string][]*schema.Dynamic{}, 0
-			if !yield(batch, nil) {
-				return errStop
-			}
-			return nil
+			return yield(batch, nil)
 		}
-		take := func(v value) error {
+		for d, err := range r.decoded(ctx) {
+			if err == nil {
+				err = place(d.file, d.line, r.media(d))
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if d.table == schema.SourceTable {
+				id := exchange.Text(d.row, "id")
+				if seen[id] {
+					continue
+				}
+				seen[id] = true
+			}
+			tables[d.table] = append(tables[d.table], d.row)
+			if rows++; rows >= batchRows && !flush() {
+				return
+			}
+		}
+		if rows > 0 {
+			flush()
+		}
+	}
+}
+
+// decodedRow is a row with its place.
+type decodedRow struct {
+	table, file string
+	line        int
+	row         *schema.Dynamic
+}
+
+// part is some of a file: the texts of values, and what becomes of them.
+type part struct {
+	text   []byte
+	values []value // whose texts are parts of text
+	rows   []decodedRow
+	err    error
+	done   chan struct{}
+}
+
+// partBytes is how much text is decoded at a time by one of several goroutines.
+const partBytes = 256 << 10
+
+// decoded yields the rows of the files in order. One goroutine finds where rows end, others decode them.
+func (r *reader) decoded(ctx context.Context) iter.Seq2[decodedRow, error] {
+	return func(yield func(decodedRow, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer cancel()
+		workers := min(runtime.GOMAXPROCS(0), 4)
+		work, order := make(chan *part), make(chan *part, 2*workers)
+		for range workers {
+			running.Go(func() {
+				for p := range work {
+					r.decodePart(p)
+					close(p.done)
+				}
+			})
+		}
+		running.Go(func() {
+			defer close(order)
+			defer close(work)
+			var p *part
+			send := func() error {
+				if p == nil {
+					return nil
+				}
+				for _, to := range []chan *part{order, work} {
+					select {
+					case to <- p:
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+				p = nil
+				return nil
+			}
+			var err error
+			for _, name := range r.files {
+				err = r.each(ctx, name, false, func(v value) error {
+					if p != nil && len(p.text)+len(v.raw) > cap(p.text) {
+						if err := send(); err != nil {
+							return err
+						}
+					}
+					if p == nil {
+						p = &part{text: make([]byte, 0, max(partBytes, len(v.raw))), done: make(chan struct{})}
+					}
+					start := len(p.text)
+					p.text = append(p.text, v.raw...)
+					v.raw = p.text[start:]
+					p.values = append(p.values, v)
+					return nil
+				})
+				if err != nil {
+					break
+				}
+			}
+			if err != nil && p == nil {
+				p = &part{done: make(chan struct{})}
+			}
+			if p != nil {
+				p.err = err
+			}
+			send()
+		})
+		for p := range order {
+			select {
+			case <-p.done:
+			case <-ctx.Done():
+				yield(decodedRow{}, ctx.Err())
+				return
+			}
+			for _, d := range p.rows {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			if p.err != nil {
+				yield(decodedRow{}, p.err)
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(decodedRow{}, err)
+		}
+	}
+}
+
+// decodePart makes the rows of a part, up to the first error.
+func (r *reader) decodePart(p *part) {
+	p.rows = make([]decodedRow, 0, len(p.values))
+	for _, v := range p.values {
+		err := r.rowsOf(v, func(v value) error {
 			if v.group == "info" {
 				return nil
 			}
 			row, err := r.decode(v)
-			if err != nil || row == nil {
-				return place(v.file, v.line, err)
+			if err == nil && row != nil {
+				p.rows = append(p.rows, decodedRow{v.table, v.file, v.line, row})
 			}
-			if v.table == schema.SourceTable {
-				id := exchange.Text(row, "id")
-				if seen[id] {
-					return nil
-				}
-				seen[id] = true
-			}
-			tables[v.table] = append(tables[v.table], row)
-			if rows++; rows >= batchRows {
-				return flush()
-			}
-			return nil
-		}
-		for _, name := range r.files {
-			if err := r.eachIn(ctx, name, take); err != nil {
-				if err != errStop {
-					yield(nil, err)
-				}
-				return
-			}
-		}
-		if err := flush(); err != nil && err != errStop {
-			yield(nil, err)
+			return place(v.file, v.line, err)
+		})
+		if err != nil {
+			p.err = err
+			return
 		}
 	}
 }
 
 // decode makes a row. It is nil for one of a table that is not imported.
 func (r *reader) decode(v value) (*schema.Dynamic, error) {
-	class, ok := r.schema.Class(v.table)
-	if !ok {
+	class := r.wide[v.table]
+	if class == nil {
 		r.in.Lose(v.table, "", "the schema has no such table", 1)
 		return nil, nil
 	}
-	wide := r.wide[v.table]
-	if wide == nil {
-		wide = &schema.Class{Name: class.Name, Base: class.Base, Fields: slices.Clone(class.Fields)}
-		for i := range wide.Fields {
-			wide.Fields[i].Required = false
-		}
-		r.wide[v.table] = wide
-	}
-	row, err := schema.NewDynamic(wide)
+	row, err := schema.NewDynamic(class)
 	if err != nil {
 		return nil, err
 	}
 	if err := schema.DecodeJSON(v.raw, row); err != nil {
 		return nil, fmt.Errorf("%s: %w", v.table, err)
 	}
-	if _, _, ok := class.Field("url"); ok {
-		if err := r.media(v, row); err != nil {
-			return nil, err
-		}
-	}
 	return row, nil
 }
 
 // media takes the file in whose url a view has, unless it is a URL of elsewhere.
-func (r *reader) media(v value, row *schema.Dynamic) error {
-	url := exchange.Text(row, "url")
+func (r *reader) media(d decodedRow) error {
+	url := exchange.Text(d.row, "url")
 	if url == "" || exchange.IsURL(url) || path.IsAbs(url) {
 		return nil
 	}
 	taken, err := r.in.Media(url)
 	if errors.Is(err, exchange.ErrMedia) && r.in.Options().SkipMissing {
-		r.in.Warn(v.file, v.line, "%v", err)
+		r.in.Warn(d.file, d.line, "%v", err)
 		return nil
 	}
 	if err != nil {
@@ -794,5 +922,5 @@ func (r *reader) media(v value, row *schema.Dynamic) error {
 		}
 		return err
 	}
-	return row.Set("url", taken)
+	return d.row.Set("url", taken)
 }
