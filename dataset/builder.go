@@ -175,6 +175,20 @@ func (c *BuildContext) AddGroundTruthSource(metadata any) (string, error) {
 	return c.AddSource(schema.GroundTruthName, schema.SourceGroundTruth, metadata, schema.GroundTruthID)
 }
 
+// AddKeyPointTemplates adds templates of key points to those of the dataset, where one of the same ID stays as it is. They
+// become visible with the rows. A template that is not valid is ErrSchema.
+func (c *BuildContext) AddKeyPointTemplates(list []features.KeyPointTemplate) error {
+	b := c.build
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	merged := mergeTemplates(b.templates, list)
+	if err := checkTemplates(merged); err != nil {
+		return &Error{Op: "add templates of key points", Field: templatesFile, Err: err}
+	}
+	b.templates = merged
+	return nil
+}
+
 // Build makes a dataset, or adds to one, of the rows that a builder generates, and opens it.
 //
 // tables says which tables it has, as for [Create]; where there is a dataset, nil stands for the tables that it has, and
@@ -245,6 +259,8 @@ type build struct {
 	skip    int64
 	skips   bool // the builder begins after them
 	sources []builtSource
+
+	templates []features.KeyPointTemplate // to be added
 }
 
 // builtSource is a source that the build has added.

@@ -137,6 +137,13 @@ func (b *build) publish(ctx context.Context) (*Dataset, error) {
 	if err := b.logBuilt(); err != nil {
 		return nil, &Error{Field: logFolder, Err: fileError(err)}
 	}
+	// What a run before of a build with a name wrote is of no use.
+	if err := os.Remove(filepath.Join(b.dir, templatesFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, stagingError(err)
+	}
+	if err := addTemplates(b.target, b.dir, b.templates); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -327,6 +334,8 @@ type addedRows struct {
 	Author string       `json:"author,omitempty"`
 	Info   Info         `json:"info"`   // of the dataset from then on
 	Tables []addedTable `json:"tables"` // parents first
+
+	Templates []features.KeyPointTemplate `json:"templates,omitempty"` // of key points
 }
 
 type addedTable struct {
@@ -347,7 +356,7 @@ func (b *build) publishRows(ctx context.Context) (*Dataset, error) {
 			return err
 		}
 		b.show("publish")
-		m := addedRows{ID: features.NewShortUUID(), Boot: bootID(), Author: b.opts.Author, Info: b.info}
+		m := addedRows{ID: features.NewShortUUID(), Boot: bootID(), Author: b.opts.Author, Info: b.info, Templates: b.templates}
 		for _, l := range b.order {
 			if l.rows == 0 {
 				continue
@@ -519,6 +528,9 @@ func (s *state) finishBuild(ctx context.Context, dir string, m *addedRows) error
 			return fail(err)
 		}
 		s.write.since++
+	}
+	if err := addTemplates(s.path, s.path, m.Templates); err != nil {
+		return err
 	}
 	info, _, err := readInfo(s.path)
 	if err != nil || info == m.Info {

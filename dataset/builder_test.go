@@ -703,7 +703,7 @@ func TestBuildCrashed(t *testing.T) {
 		}
 	})
 	g := shots{ids: "new-", items: 12, per: 1, boxes: 2}
-	builder := dataset.BuilderFunc(func(_ context.Context, _ *dataset.BuildContext, yield func(dataset.Batch) error) error {
+	builder := dataset.BuilderFunc(func(_ context.Context, b *dataset.BuildContext, yield func(dataset.Batch) error) error {
 		for i := range g.items {
 			if step == "generate" && i == 8 {
 				die()
@@ -712,7 +712,7 @@ func TestBuildCrashed(t *testing.T) {
 				return err
 			}
 		}
-		return nil
+		return b.AddKeyPointTemplates([]features.KeyPointTemplate{pose("new", "fin"), pose("old", "fin")})
 	})
 	opts := &dataset.BuildOptions{Mode: dataset.BuildMode(mode), FlushRows: 4}
 	if step == "checkpoint" || step == "flushed" || named {
@@ -720,6 +720,11 @@ func TestBuildCrashed(t *testing.T) {
 	}
 	_, err := dataset.Build(t.Context(), path, Shot{}, dataset.Info{}, builder, opts)
 	t.Fatal("the build ended: ", err)
+}
+
+// pose makes a template of one point.
+func pose(id, point string) features.KeyPointTemplate {
+	return features.KeyPointTemplate{ID: id, Points: []features.TemplatePoint{{Name: point}}, Edges: [][2]int{}}
 }
 
 // TestBuildCrash: of a build whose process dies, there is nothing or all, and the next build clears up.
@@ -748,6 +753,9 @@ func TestBuildCrash(t *testing.T) {
 			path := filepath.Join(library, "a")
 			if test.mode != dataset.BuildCreate {
 				ds, err := dataset.Build(t.Context(), path, Shot{}, dataset.Info{}, shots{items: 3, per: 1}, nil)
+				if err == nil {
+					err = ds.SetKeyPointTemplates(t.Context(), []features.KeyPointTemplate{pose("old", "beak")})
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -788,6 +796,21 @@ func TestBuildCrash(t *testing.T) {
 				}
 			}
 			ds, err := dataset.Build(t.Context(), path, Shot{}, dataset.Info{}, next, opts)
+			if err == nil && !named {
+				var poses []features.KeyPointTemplate
+				if test.mode != dataset.BuildCreate {
+					poses = append(poses, pose("old", "beak"))
+				}
+				if test.want["bboxes"] > 0 {
+					poses = append(poses, pose("new", "fin"))
+				}
+				if test.mode == dataset.BuildCreate && poses != nil {
+					poses = append(poses, pose("old", "fin"))
+				}
+				if diff := cmp.Diff(poses, must(ds.KeyPointTemplates())); diff != "" {
+					t.Errorf("templates (-want +got):\n%s", diff)
+				}
+			}
 			if diff := cmp.Diff(want, counts(rowsOf(t, ds, err))); diff != "" {
 				t.Errorf("after the next build (-want +got):\n%s", diff)
 			}

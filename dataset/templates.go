@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"pixano/features"
 )
@@ -19,21 +20,57 @@ const templatesFile = "keypoint_templates.json"
 // file has none; one that cannot be understood is ErrSchema. They come before built-in ones of the same ID
 // ([features.KeyPointTemplates]).
 func (d *Dataset) KeyPointTemplates() ([]features.KeyPointTemplate, error) {
-	content, err := os.ReadFile(filepath.Join(d.files, templatesFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		err = fileError(err)
-	}
-	var list []features.KeyPointTemplate
-	if err == nil {
-		list, err = decodeTemplates(content)
-	}
+	list, err := readTemplates(d.files)
 	if err != nil {
 		return nil, &Error{Op: "read templates of key points", Field: templatesFile, Err: err}
 	}
 	return list, nil
+}
+
+func readTemplates(dir string) ([]features.KeyPointTemplate, error) {
+	content, err := os.ReadFile(filepath.Join(dir, templatesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	return decodeTemplates(content)
+}
+
+// addTemplates adds templates to those that a dataset has in the directory from, and writes them all to the directory to.
+func addTemplates(from, to string, list []features.KeyPointTemplate) error {
+	if len(list) == 0 {
+		return nil
+	}
+	fail := func(err error) error { return &Error{Field: templatesFile, Err: err} }
+	own, err := readTemplates(from)
+	if err != nil {
+		return fail(err)
+	}
+	merged := mergeTemplates(own, list)
+	if len(merged) == len(own) {
+		return nil
+	}
+	content, err := json.Marshal(withEdges(merged))
+	if err == nil {
+		err = fileError(writeFile(filepath.Join(to, templatesFile), fileJSON(content)))
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// mergeTemplates adds templates to others, which stay as they are.
+func mergeTemplates(own, list []features.KeyPointTemplate) []features.KeyPointTemplate {
+	own = slices.Clip(own)
+	for _, t := range list {
+		if !slices.ContainsFunc(own, func(other features.KeyPointTemplate) bool { return other.ID == t.ID }) {
+			own = append(own, t)
+		}
+	}
+	return own
 }
 
 // SetKeyPointTemplates stores the dataset's own templates of key points in place of those that it has. A template that

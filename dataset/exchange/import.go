@@ -149,6 +149,7 @@ type importRun struct {
 	path   string // of the state
 	state  importState
 	format Reader
+	own    []features.KeyPointTemplate // of the dataset that is added to
 	from   *schema.DatasetSchema
 	fits   map[string]*fit
 	shown  time.Time
@@ -182,6 +183,7 @@ func PlanImport(ctx context.Context, o ImportOptions) (*Report, error) {
 			return nil, importError(o, err)
 		}
 	}
+	r.templates()
 	return r.finish(), nil
 }
 
@@ -236,7 +238,7 @@ func runImport(ctx context.Context, o ImportOptions) (*Report, error) {
 		return nil, errors.Join(err, r.unplace())
 	}
 	fault("published")
-	if err := errors.Join(r.keepTemplates(ctx, ds), ds.Close()); err != nil {
+	if err := ds.Close(); err != nil {
 		return nil, err
 	}
 	if err := r.placeAfter(); err != nil {
@@ -244,31 +246,6 @@ func runImport(ctx context.Context, o ImportOptions) (*Report, error) {
 	}
 	fault("replaced")
 	return r.finish(), os.RemoveAll(r.path)
-}
-
-// keepTemplates stores the templates of key points that the source has, beside those of the dataset, which win.
-func (r *importRun) keepTemplates(ctx context.Context, ds *dataset.Dataset) error {
-	from, ok := r.format.(TemplateReader)
-	if !ok {
-		return nil
-	}
-	own, err := ds.KeyPointTemplates()
-	if err != nil {
-		return err
-	}
-	n := len(own)
-	for _, t := range from.Templates() {
-		if !slices.ContainsFunc(own, func(other features.KeyPointTemplate) bool { return other.ID == t.ID }) {
-			own = append(own, t)
-		}
-	}
-	if len(own) == n {
-		return nil
-	}
-	if err := ds.SetKeyPointTemplates(ctx, own); err != nil {
-		return fmt.Errorf("the dataset is there, but not its templates of key points: %w", err)
-	}
-	return nil
 }
 
 // newImport checks the options and opens the source.
@@ -313,7 +290,8 @@ func newImport(ctx context.Context, o ImportOptions, plan bool) (r *importRun, e
 			return r, err
 		}
 		in.target = ds.Schema()
-		if err := ds.Close(); err != nil {
+		r.own, err = ds.KeyPointTemplates()
+		if err := errors.Join(err, ds.Close()); err != nil {
 			return r, err
 		}
 	} else if _, err := os.Stat(filepath.Join(o.Dataset, "info.json")); err == nil && o.Mode == dataset.BuildCreate {
@@ -502,7 +480,7 @@ func (r *importRun) saveState() error {
 }
 
 // Generate makes an import a [dataset.Builder]. It runs with the lock of the build held.
-func (r *importRun) Generate(ctx context.Context, _ *dataset.BuildContext) iter.Seq2[dataset.Batch, error] {
+func (r *importRun) Generate(ctx context.Context, b *dataset.BuildContext) iter.Seq2[dataset.Batch, error] {
 	return func(yield func(dataset.Batch, error) bool) {
 		r.state.Seed = r.in.seed
 		if err := r.saveState(); err != nil {
@@ -516,10 +494,37 @@ func (r *importRun) Generate(ctx context.Context, _ *dataset.BuildContext) iter.
 				return
 			}
 		}
-		if err := r.placeBefore(); err != nil {
+		err := b.AddKeyPointTemplates(r.templates())
+		if err == nil {
+			err = r.placeBefore()
+		}
+		if err != nil {
 			yield(nil, err)
 		}
 	}
+}
+
+// templates returns the templates of key points that the source has. Those of a dataset that is added to win.
+func (r *importRun) templates() []features.KeyPointTemplate {
+	from, ok := r.format.(TemplateReader)
+	if !ok {
+		return nil
+	}
+	list := from.Templates()
+	names := func(t features.KeyPointTemplate) (names []string) {
+		for _, p := range t.Points {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	for _, t := range list {
+		for _, own := range r.own {
+			if own.ID == t.ID && !slices.Equal(names(own), names(t)) {
+				r.in.Warn("", 0, "the dataset has another template of key points %q, with the points %q: it is not replaced by %q", t.ID, names(own), names(t))
+			}
+		}
+	}
+	return list
 }
 
 // placeBefore puts media in place that nothing refers to yet, so that a dataset never shows without them.
