@@ -6,17 +6,17 @@ import (
 	"slices"
 	"strings"
 
+	"pixano/dataset/exchange"
 	"pixano/features"
 )
 
-// sketch is the pose of a category that shows most of its points.
+// sketch is how a category looks.
 type sketch struct {
-	points   []float64 // x, y and visibility of each
-	labelled int
+	exchange.Sketch
 	template string // that an export of ours names
 }
 
-// noteKeyPoints remembers the pose of an annotation if it shows more than those before.
+// noteKeyPoints remembers the key points of an annotation.
 func (f *file) noteKeyPoints(category number, points []float64, template string) {
 	s := f.sketches[category]
 	if s == nil {
@@ -26,30 +26,12 @@ func (f *file) noteKeyPoints(category number, points []float64, template string)
 	if s.template == "" {
 		s.template = template
 	}
-	labelled := 0
-	for i := 2; i < len(points); i += 3 {
-		if points[i] > 0 {
-			labelled++
-		}
-	}
-	if s.points == nil || labelled > s.labelled {
-		s.points, s.labelled = points, labelled
-	}
-}
-
-// builtinTemplate returns the built-in template with the points of a category, or "".
-func builtinTemplate(c cocoCategory) string {
-	for _, t := range features.KeyPointTemplates() {
-		if len(t.Points) == len(c.KeyPoints) && slices.EqualFunc(t.Points, c.KeyPoints, func(p features.TemplatePoint, name string) bool { return p.Name == name }) {
-			return t.ID
-		}
-	}
-	return ""
+	s.Note(points)
 }
 
 // templateOf names the template of the key points of a category.
 func templateOf(c cocoCategory) string {
-	if id := builtinTemplate(c); id != "" {
+	if id := exchange.NamedTemplate(c.KeyPoints); id != "" {
 		return id
 	}
 	return strings.ReplaceAll(c.Name, " ", "_")
@@ -70,7 +52,7 @@ func (r *reader) Templates() []features.KeyPointTemplate {
 			if s.template != "" {
 				t.ID = s.template
 			}
-			t.Points = s.layOut(c.KeyPoints)
+			t.Points = s.LayOut(c.KeyPoints)
 			var lines [][]int
 			if json.Unmarshal(c.Skeleton, &lines) != nil {
 				lines = nil // whatever others write there
@@ -91,23 +73,4 @@ func (r *reader) Templates() []features.KeyPointTemplate {
 		}
 	}
 	return list
-}
-
-// layOut places points as the sketch does; those that it does not show are in the middle.
-func (s *sketch) layOut(names []string) []features.TemplatePoint {
-	box := around(s.points)
-	points := make([]features.TemplatePoint, len(names))
-	for i, name := range names {
-		points[i] = features.TemplatePoint{Name: name, X: 0.5, Y: 0.5}
-		if 3*i+2 >= len(s.points) || s.points[3*i+2] == 0 {
-			continue
-		}
-		if box[2] > 0 {
-			points[i].X = (s.points[3*i] - box[0]) / box[2]
-		}
-		if box[3] > 0 {
-			points[i].Y = (s.points[3*i+1] - box[1]) / box[3]
-		}
-	}
-	return points
 }

@@ -170,7 +170,7 @@ func (r *reader) index(ctx context.Context, f *file) error {
 			}
 			f.categories[c.ID] = c.Name
 			f.poses[c.ID] = templateOf(c)
-			if len(c.KeyPoints) > 0 && builtinTemplate(c) == "" {
+			if len(c.KeyPoints) > 0 && exchange.NamedTemplate(c.KeyPoints) == "" {
 				f.skeletons[c.ID] = c
 			}
 		case "annotations":

@@ -103,6 +103,30 @@ func importKept(t *testing.T, format, source, images string, more func(*exchange
 	return ds, report
 }
 
+// importCopied imports a source with the media beside.
+func importCopied(t *testing.T, format, source string, more func(*exchange.ImportOptions)) (*dataset.Dataset, *exchange.Report) {
+	t.Helper()
+	f, err := ByName(format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := dataDir(t)
+	o := exchange.ImportOptions{Format: f, Source: source, Dataset: filepath.Join(data, "library", "d"), MediaDir: filepath.Join(data, "media")}
+	if more != nil {
+		more(&o)
+	}
+	report, err := exchange.Import(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds, err := dataset.Open(t.Context(), o.Dataset, &dataset.Options{MediaDir: o.MediaDir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ds.Close() })
+	return ds, report
+}
+
 // TestPixanoRoundTrip exports the golden sets as Pixano's own formats and imports them again: all rows of all tables but
 // those of vectors come back, with their ids and all of their columns, and the reports name the rest.
 func TestPixanoRoundTrip(t *testing.T) {

@@ -2,7 +2,11 @@ package formats
 
 import (
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,4 +88,92 @@ func TestTemplatesOfCOCO(t *testing.T) {
 	}
 	load(out, "again", dataset.BuildCreate)
 	check("again")
+}
+
+// templatesOf returns the templates that the key points of each category name.
+func templatesOf(t *testing.T, ds *dataset.Dataset) map[string]string {
+	t.Helper()
+	all := tables(t, ds)
+	found := map[string]string{}
+	for _, row := range all["keypoints"] {
+		ref, _ := row["entity_ref"].(map[string]any)
+		id, _ := ref["id"].(string)
+		category, _ := all["objects"][id]["category"].(string)
+		template, _ := row["template_id"].(string)
+		found[category] = template
+	}
+	return found
+}
+
+// TestTemplatesOfYOLO imports poses: their template is what an export of ours names, or that of the names of the points, or
+// that which is called like the class. It is not one of other things that happens to have as many points.
+func TestTemplatesOfYOLO(t *testing.T) {
+	var animal []string
+	for _, template := range features.KeyPointTemplates() {
+		if template.ID == "animal-17" {
+			for _, p := range template.Points {
+				animal = append(animal, p.Name)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name, yaml string
+		points     int
+		classes    []string
+		want       map[string]string
+		own        []string // templates of the dataset
+		warnings   int
+	}{
+		{"by class", "", 5, []string{"face", "plate"}, map[string]string{"face": "face-5", "plate": "points_5"}, nil, 0},
+		{"person", "", 17, []string{"Person", "animal"}, map[string]string{"Person": "person-17", "animal": "animal-17"}, nil, 0},
+		{"by number", "", 17, []string{"player"}, map[string]string{"player": "person-17"}, nil, 1},
+		{"by names", "kpt_names: {0: [" + strings.Join(animal, ", ") + "]}\n", 17, []string{"zebra"}, map[string]string{"zebra": "animal-17"}, nil, 0},
+		{"own names", "kpt_names: {0: [bill, tail, foot], 1: [bill, tail]}\n", 3, []string{"rubber duck", "goose"},
+			map[string]string{"rubber duck": "rubber_duck", "goose": "points_3"}, []string{"rubber_duck"}, 1},
+		{"names of all", "kpt_names: [bill, tail, foot]\n", 3, []string{"duck"}, map[string]string{"duck": "duck"}, []string{"duck"}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			files := map[string]string{"images/train/a.ppm": tiny, "data.yaml": fmt.Sprintf("train: images/train\nkpt_shape: [%d, 3]\nnames: [%s]\n%s",
+				test.points, strings.Join(test.classes, ", "), test.yaml)}
+			for class := range test.classes {
+				files["labels/train/a.txt"] += fmt.Sprintf("%d 0.5 0.5 0.5 0.5%s\n", class, strings.Repeat(" 0.25 0.75 2", test.points))
+			}
+			ds, report := importCopied(t, "yolo", source(t, files), nil)
+			if diff := cmp.Diff(test.want, templatesOf(t, ds)); diff != "" {
+				t.Errorf("templates (-want +got):\n%s", diff)
+			}
+			own, err := ds.KeyPointTemplates()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, template := range own {
+				ids = append(ids, template.ID)
+			}
+			if !slices.Equal(ids, test.own) || len(report.Warnings) != test.warnings {
+				t.Errorf("own templates %q and warnings %v, want %q and %d", ids, report.Warnings, test.own, test.warnings)
+			}
+			// An export of it gives the same.
+			out := filepath.Join(t.TempDir(), "out")
+			f, err := ByName("yolo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			report = export(t, ds, exchange.ExportOptions{Format: f, Out: out, Params: map[string]string{"task": "pose"}, Media: exchange.MediaCopy})
+			for _, l := range report.Losses {
+				if l.Field == "template_id" {
+					t.Errorf("unexpected loss %s", l)
+				}
+			}
+			again, report := importCopied(t, "yolo", out, nil)
+			same, err := again.KeyPointTemplates()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(own, same); diff != "" || !maps.Equal(templatesOf(t, again), test.want) || len(report.Warnings) > 0 {
+				text, _ := os.ReadFile(filepath.Join(out, "data.yaml"))
+				t.Errorf("after an export: templates %v, warnings %v\n%s\n%s", templatesOf(t, again), report.Warnings, diff, text)
+			}
+		})
+	}
 }

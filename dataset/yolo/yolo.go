@@ -70,7 +70,11 @@ type config struct {
 	Names    yaml.Node `yaml:"names"`
 	Count    *int      `yaml:"nc"`
 	KptShape []int     `yaml:"kpt_shape"`
+	KptNames yaml.Node `yaml:"kpt_names"` // names of the points, by class or of all
 	Task     string    `yaml:"task"`
+
+	PoseIDs map[int]string `yaml:"pixano_templates"` // of key points, by class
+	Poses   string         `yaml:"pixano_template_list"`
 }
 
 // writer writes labels.
@@ -82,7 +86,8 @@ type writer struct {
 	media  exchange.MediaMode
 	names  []string
 	ids    map[string]int
-	points int // of a pose
+	points int            // of a pose
+	poses  map[int]string // templates of key points, by class
 	files  exchange.FileNames
 	used   map[string]bool // splits with an image
 	buf    []byte
@@ -90,7 +95,7 @@ type writer struct {
 
 func newWriter(ctx context.Context, out *exchange.Output) (exchange.Writer, error) {
 	s := out.Dataset().Schema()
-	w := &writer{out: out, schema: s, tables: exchange.TablesFor(s), task: out.Options().Params["task"], ids: map[string]int{}, used: map[string]bool{}}
+	w := &writer{out: out, schema: s, tables: exchange.TablesFor(s), task: out.Options().Params["task"], ids: map[string]int{}, used: map[string]bool{}, poses: map[int]string{}}
 	if w.task == "" {
 		w.task = detect
 	}
@@ -132,7 +137,7 @@ func (w *writer) Holds(table, column string) bool {
 	case slices.Contains(t.Masks, table) && w.task == obb:
 		held = "item_ref view_ref entity_ref"
 	case slices.Contains(t.Points, table) && w.task == pose:
-		held = "coords states item_ref view_ref entity_ref"
+		held = "template_id coords states item_ref view_ref entity_ref"
 	}
 	if held == "" || class.Group() == schema.GroupEmbeddings {
 		return false
@@ -232,9 +237,16 @@ func (w *writer) line(p *exchange.Picture, e *exchange.Entry) error {
 		if box == nil {
 			return nothing("the task " + w.task + " wants a box")
 		}
-		w.buf = strconv.AppendInt(w.buf, int64(w.class(e)), 10)
+		class := w.class(e)
+		w.buf = strconv.AppendInt(w.buf, int64(class), 10)
 		w.numbers(box[0]+box[2]/2, box[1]+box[3]/2, box[2], box[3])
 		if w.task == pose {
+			template := exchange.Text(e.Points, "template_id")
+			if first, ok := w.poses[class]; !ok {
+				w.poses[class] = template
+			} else if first != template {
+				w.out.Lose(strings.Join(w.tables.Points, ", "), "template_id", "a class has one template: that of its first pose", 1)
+			}
 			if err := w.keyPoints(p, e); err != nil {
 				return err
 			}
@@ -418,7 +430,10 @@ func (w *writer) Close() error {
 	}
 	fmt.Fprintf(&b, "task: %s\nnc: %d\n", w.task, len(w.names))
 	if w.task == pose {
-		fmt.Fprintf(&b, "kpt_shape: [%d, 3]\n", w.points)
+		fmt.Fprintf(&b, "kpt_shape: [%d, 3]\n", max(1, w.points))
+		if err := w.describePoses(&b); err != nil {
+			return err
+		}
 	}
 	names := yaml.Node{Kind: yaml.MappingNode}
 	for i, name := range w.names {
@@ -440,6 +455,8 @@ type reader struct {
 	task   string
 	names  map[int]string
 	kpt    []int
+	poses  map[string]*posed // by class
+	given  []features.KeyPointTemplate
 	splits []split
 }
 
@@ -477,7 +494,7 @@ func (r *reader) parse(text []byte) error {
 	if err := yaml.Unmarshal(text, &c); err != nil {
 		return fmt.Errorf("not YAML of a dataset: %w", err)
 	}
-	r.kpt = c.KptShape
+	r.kpt, r.poses = c.KptShape, map[string]*posed{}
 	if r.kpt != nil && (len(r.kpt) != 2 || r.kpt[0] < 1 || r.kpt[0] > 10_000 || r.kpt[1] != 2 && r.kpt[1] != 3) {
 		return fmt.Errorf("kpt_shape %v: want the number of points, and 2 or 3 numbers for each", r.kpt)
 	}
@@ -510,6 +527,9 @@ func (r *reader) parse(text []byte) error {
 	default:
 		return errors.New("there are no names: want the names of the classes")
 	}
+	if err := r.findPoses(&c); err != nil {
+		return err
+	}
 	if c.Count != nil && *c.Count != len(r.names) {
 		r.in.Warn(r.file, 0, "nc is %d, and there are %d names", *c.Count, len(r.names))
 	}
@@ -536,7 +556,8 @@ func (r *reader) parse(text []byte) error {
 		return other(a) - other(b)
 	})
 	for _, name := range keys {
-		if slices.Contains([]string{"path", "names", "nc", "kpt_shape", "flip_idx", "download", "task", "roboflow", "kpt_names", "skeleton"}, name) {
+		if slices.Contains([]string{"path", "names", "nc", "kpt_shape", "flip_idx", "download", "task", "roboflow", "kpt_names", "skeleton",
+			"pixano_templates", "pixano_template_list"}, name) {
 			continue
 		}
 		node := all[name]
@@ -866,7 +887,7 @@ func (r *reader) add(b *rows, o *labelled, info exchange.ImageInfo, item, view, 
 		}
 	}
 	if o.points != nil {
-		row := schema.KeyPoints{Annotation: note("points"), TemplateID: templateOf(len(o.points) / 3)}
+		row := schema.KeyPoints{Annotation: note("points"), TemplateID: r.template(o)}
 		var err error
 		if row.Coords, row.States, err = features.KeyPointsFromCOCO(o.points); err != nil {
 			return err
@@ -874,14 +895,4 @@ func (r *reader) add(b *rows, o *labelled, info exchange.ImageInfo, item, view, 
 		b.points = append(b.points, row)
 	}
 	return nil
-}
-
-// templateOf names the template of a pose by its number of points: one of the usual ones, if there is one.
-func templateOf(points int) string {
-	for _, t := range features.KeyPointTemplates() {
-		if len(t.Points) == points && strings.HasSuffix(t.ID, fmt.Sprint("-", points)) {
-			return t.ID
-		}
-	}
-	return fmt.Sprintf("points_%d", points)
 }
