@@ -128,6 +128,11 @@ func (in *Input) Warn(file string, line int, format string, args ...any) {
 	in.warn(file, line, format, args...)
 }
 
+// LeftOut notes that something of a file of the source was left out because of an error.
+func (in *Input) LeftOut(file string, line int, err error) {
+	in.warn(file, line, "left out: %v", about(file, err))
+}
+
 // Lose notes values of the source that the dataset has no place for.
 func (in *Input) Lose(table, field, reason string, count int64) { in.lose(table, field, reason, count) }
 

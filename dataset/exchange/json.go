@@ -133,6 +133,9 @@ func numbers(v any) any {
 	return v
 }
 
+// Unmarshal is that of package json, with errors that say what was wanted.
+func Unmarshal(raw json.RawMessage, v any) error { return typeError(json.Unmarshal(raw, v)) }
+
 // typeError says in words what package json says of values of other types than wanted.
 func typeError(err error) error {
 	if err == nil {

@@ -211,7 +211,7 @@ func (in *Input) Stat(name string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, &mediaError{name, outside(err)}
 	case !st.Mode().IsRegular():
-		return nil, &mediaError{name, errors.New("not a file")}
+		return nil, &mediaError{name, errors.New(map[bool]string{true: "a folder: want a file", false: "not a regular file"}[st.IsDir()])}
 	}
 	return st, nil
 }
@@ -375,6 +375,10 @@ func (in *Input) OpenMedia(name string) (*os.File, error) {
 	f, err := in.images.Open(filepath.FromSlash(clean))
 	if err != nil {
 		return nil, &mediaError{name, outside(err)}
+	}
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		f.Close()
+		return nil, &mediaError{name, errors.New("a folder: want a file")}
 	}
 	return f, nil
 }

@@ -153,7 +153,7 @@ func (in *Input) FileRows(ctx context.Context, tool string, files []string, read
 			}
 			switch {
 			case errors.Is(err, ErrMedia) && in.opts.SkipMissing:
-				in.Warn(file, 0, "left out: %v", err)
+				in.LeftOut(file, 0, err)
 				err = nil
 				continue
 			case err != nil:

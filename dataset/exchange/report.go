@@ -3,8 +3,11 @@ package exchange
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -89,10 +92,21 @@ type LineError struct {
 }
 
 // Error gives "FILE:LINE: …".
-func (e *LineError) Error() string { return Place(e.File, e.Line) + e.Err.Error() }
+func (e *LineError) Error() string { return Place(e.File, e.Line) + about(e.File, e.Err).Error() }
 
 // Unwrap gives the reason.
 func (e *LineError) Unwrap() error { return e.Err }
+
+// about returns what an error says of a file, without the file's name where that is said before.
+func about(file string, err error) error {
+	if e, ok := err.(*mediaError); ok && e.name == file {
+		return e.err
+	}
+	if e, ok := err.(*fs.PathError); ok && (e.Path == file || strings.HasSuffix(filepath.ToSlash(e.Path), "/"+file)) {
+		return e.Err
+	}
+	return err
+}
 
 // notes gathers what a run has to tell. It is safe for concurrent use.
 type notes struct {

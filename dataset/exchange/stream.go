@@ -33,6 +33,9 @@ func NewStream(r io.Reader) *Stream {
 	if bytes.HasPrefix(s.buf[:s.end], []byte("\xef\xbb\xbf")) {
 		s.pos = 3
 	}
+	if head := s.buf[:s.end]; bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		s.end, s.err = 0, errors.New("the file is UTF-16: want UTF-8")
+	}
 	return s
 }
 

@@ -366,7 +366,7 @@ func (it *item) addQuestion(table string, entity features.EntityRef, number int,
 	if _, err := exchange.Members(value); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(value, &q); err != nil {
+	if err := exchange.Unmarshal(value, &q); err != nil {
 		return err
 	}
 	if len(q.Question) == 0 {

@@ -92,6 +92,7 @@ func open(ctx context.Context, in *exchange.Input) (exchange.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	var beside []string // files that are in no split
 	for _, e := range entries {
 		if !utf8.ValidString(e.Name()) {
 			return nil, fmt.Errorf("the folder name %q is not UTF-8: want it renamed", e.Name())
@@ -101,6 +102,9 @@ func open(ctx context.Context, in *exchange.Input) (exchange.Reader, error) {
 		}
 		if !e.IsDir() {
 			if e.Type()&fs.ModeSymlink == 0 {
+				if name := e.Name(); exchange.IsImage(name) || exchange.IsVideo(name) || strings.HasPrefix(name, "metadata.") {
+					beside = append(beside, name)
+				}
 				continue
 			}
 			if st, err := in.Root().Stat(e.Name()); err != nil || !st.IsDir() {
@@ -115,6 +119,9 @@ func open(ctx context.Context, in *exchange.Input) (exchange.Reader, error) {
 	}
 	if len(s.splits) == 0 {
 		return nil, fmt.Errorf("the directory has no folders: want one for each split, such as train%s", hint(entries))
+	}
+	if len(beside) > 0 {
+		in.Warn("", 0, "files beside the folders of the splits were left out: %d, such as %s", len(beside), beside[0])
 	}
 	if s.kind = in.Options().Type; s.kind == "" {
 		if s.kind, err = Detect(in.Root().FS()); err != nil {
@@ -300,11 +307,15 @@ func (s *source) inferSchema(ctx context.Context) (*schema.DatasetSchema, error)
 	}
 	base := DefaultSchema(s.kind, files)
 	extra := map[string]map[string]string{} // table, column to type
-	note := func(table, column string, v any) {
+	note := func(table, column string, v any) error {
+		if err := schema.CheckColumnName(column); err != nil {
+			return fmt.Errorf("the key %q of %s: %w", column, table, err)
+		}
 		if extra[table] == nil {
 			extra[table] = map[string]string{}
 		}
 		extra[table][column] = exchange.WiderType(extra[table][column], exchange.TypeOf(v))
+		return nil
 	}
 	for _, sp := range s.splits {
 		if !sp.metadata {
@@ -317,9 +328,15 @@ func (s *source) inferSchema(ctx context.Context) (*schema.DatasetSchema, error)
 				}
 				group, ok := base.Group(m.Key)
 				switch {
+				case !ok && m.Key == "conversations" && exchange.Kind(m.Value) == "a list":
+					return fmt.Errorf("conversations: want the type %s, have %s", VQA, s.kind)
 				case !ok:
-					if v, err := exchange.Decoded(m.Value); err == nil {
-						note(schema.ItemTable, m.Key, v)
+					v, err := exchange.Decoded(m.Value)
+					if err == nil {
+						err = note(schema.ItemTable, m.Key, v)
+					}
+					if err != nil {
+						return err
 					}
 				case group == schema.GroupEntities:
 					class, _ := base.Class(m.Key)
@@ -340,7 +357,9 @@ func (s *source) inferSchema(ctx context.Context) (*schema.DatasetSchema, error)
 							list = []any{v}
 						}
 						for _, v := range list {
-							note(m.Key, f.Key, v)
+							if err := note(m.Key, f.Key, v); err != nil {
+								return err
+							}
 						}
 					}
 				}
@@ -369,9 +388,6 @@ func extend(base *schema.DatasetSchema, extra map[string]map[string]string) (*sc
 			c.Name = "Described" + class.Name
 		}
 		for _, column := range slices.Sorted(maps.Keys(extra[table])) {
-			if err := schema.CheckColumnName(column); err != nil {
-				return nil, fmt.Errorf("the key %q of %s cannot be a column: %w", column, table, err)
-			}
 			name, list := strings.CutSuffix(cmp.Or(extra[table][column], schema.TypeStr), "[]")
 			c.Fields = append(c.Fields, schema.Field{Name: column, Type: schema.FieldType{Name: cmp.Or(name, schema.TypeStr), Collection: list}})
 		}
@@ -658,7 +674,7 @@ func (s *source) described(sp split, line, index int, members []exchange.Member)
 		}
 		if err := it.addViews(table, value); err != nil {
 			if errors.Is(err, exchange.ErrMedia) && s.in.Options().SkipMissing {
-				s.in.Warn(path.Join(sp.name, metadataFile), line, "left out: %v", err)
+				s.in.LeftOut(path.Join(sp.name, metadataFile), line, err)
 				return nil, nil
 			}
 			return nil, err
@@ -708,7 +724,7 @@ func (s *source) undescribed(ctx context.Context, sp split, take func(*item, err
 	root := s.in.Root()
 	err := fs.WalkDir(root.FS(), sp.name, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return &exchange.LineError{File: name, Err: err}
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -723,14 +739,18 @@ func (s *source) undescribed(ctx context.Context, sp split, take func(*item, err
 			}
 		}
 		if !utf8.ValidString(name) {
-			err := fmt.Errorf("the file name %q is not UTF-8: want it renamed", name)
+			err := fmt.Errorf("the file name %q is not UTF-8: want it renamed", path.Base(name))
 			if s.in.Options().SkipMissing {
-				s.in.Warn(path.Dir(name), 0, "left out: %v", err)
+				s.in.LeftOut(path.Dir(name), 0, err)
 				return nil
 			}
-			return err
+			return &exchange.LineError{File: path.Dir(name), Err: err}
 		}
 		if !accepts(name) {
+			if strings.HasPrefix(path.Base(name), "metadata.") {
+				s.in.Warn(name, 0, "left out: want metadata in %s/%s, a JSON object for each item", sp.name, metadataFile)
+				return nil
+			}
 			other++
 			return nil
 		}
@@ -754,7 +774,7 @@ func (s *source) undescribed(ctx context.Context, sp split, take func(*item, err
 		}
 	}
 	if other > 0 {
-		s.in.Warn(sp.name, 0, "%d files that are no media of the table %s were left out", other, table)
+		s.in.Warn(sp.name, 0, "files that are no media of the table %s were left out: %d", table, other)
 	}
 	return nil
 }
@@ -780,7 +800,7 @@ func (s *source) ofFiles(sp split, table, name string, files []string) (*item, e
 	for i, file := range files {
 		if err := it.addFile(table, file, i); err != nil {
 			if errors.Is(err, exchange.ErrMedia) && s.in.Options().SkipMissing {
-				s.in.Warn(file, 0, "left out: %v", err)
+				s.in.LeftOut(file, 0, err)
 				return nil, nil
 			}
 			return nil, &exchange.LineError{File: file, Err: err}

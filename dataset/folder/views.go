@@ -21,11 +21,18 @@ func (it *item) addViews(table string, value json.RawMessage) error {
 		if class.Base == "Text" && !strings.EqualFold(path.Ext(name), ".txt") {
 			return it.addText(table, name)
 		}
+		if name == "" {
+			return fmt.Errorf("%s: the name of the file is empty", table)
+		}
 		return it.addFile(table, it.pathOf(name), -1)
 	}
 	var names []string
 	if err := json.Unmarshal(value, &names); err != nil {
-		return fmt.Errorf("%s: want the name of a file or a list of them, have %s", table, exchange.Kind(value))
+		have := exchange.Kind(value)
+		if have == "a list" {
+			have = "a list of other things"
+		}
+		return fmt.Errorf("%s: want the name of a file or a list of them, have %s", table, have)
 	}
 	for i, name := range names {
 		names[i] = it.listed(name)
