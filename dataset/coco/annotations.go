@@ -45,6 +45,9 @@ func (m *maker) batch() dataset.Batch {
 
 // add makes the rows of the i-th annotation of the file.
 func (m *maker) add(i int, a *cocoAnnotation) error {
+	if a.Segments != nil {
+		return nil // see index
+	}
 	img := m.f.images[a.ImageID]
 	if img == nil && a.ImageID.text() == "" && a.EntityID != "" {
 		m.r.in.Lose(objectTable, "", "an annotation that is in no image has no place", 1)
@@ -61,7 +64,7 @@ func (m *maker) add(i int, a *cocoAnnotation) error {
 	}
 	// Annotations of one id in files of the same images are one.
 	key := []string{m.f.split, img.view, string(a.ID)}
-	if a.ID == "" {
+	if a.ID == "" || m.f.twice[a.ID] {
 		key = []string{m.f.name, strconv.Itoa(i)}
 	}
 	id := func(kind, own string) string {
@@ -138,10 +141,19 @@ func (m *maker) object(id, category string, img *image, view features.ViewRef, a
 	class, _ := m.r.schema.Class(objectTable)
 	row, err := schema.NewDynamic(class)
 	if err == nil {
-		err = setAll(row, map[string]any{"id": id, "item_ref": o.ItemRef, "view_ref": view, "category": category, "is_crowd": o.IsCrowd}, a.Attributes)
+		err = setAll(row, map[string]any{"id": id, "item_ref": o.ItemRef, "view_ref": view, "category": category, "is_crowd": o.IsCrowd},
+			map[string]any{superColumn: super(m.f.supers[a.CategoryID])}, a.Attributes)
 	}
 	m.described = append(m.described, row)
 	return err
+}
+
+// super is nil for no text.
+func super(name string) any {
+	if name == "" {
+		return nil
+	}
+	return name
 }
 
 // box makes a box, which is cut to what a box can be: it cannot begin before its image.
@@ -264,7 +276,7 @@ func (m *maker) addMask(mask features.RLE, note schema.Annotation) error {
 }
 
 func (m *maker) keyPoints(a *cocoAnnotation, img *image, note schema.Annotation) error {
-	if len(a.KeyPoints) == 0 && a.Points == nil {
+	if a.Points == nil && unlabelledPoints(a.KeyPoints) {
 		return nil
 	}
 	row := schema.KeyPoints{Annotation: note}
@@ -282,6 +294,11 @@ func (m *maker) keyPoints(a *cocoAnnotation, img *image, note schema.Annotation)
 	m.points = append(m.points, row)
 	m.rows++
 	return nil
+}
+
+// unlabelledPoints reports whether all key points are those of an object that has none, in a category that has: zeros.
+func unlabelledPoints(points []float64) bool {
+	return !slices.ContainsFunc(points, func(v float64) bool { return v != 0 })
 }
 
 // samePoints reports whether the dataset's own key points still are those in pixels, which others may have changed.

@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"pixano/dataset/exchange"
@@ -70,11 +71,15 @@ const (
 type number string
 
 func (n *number) UnmarshalJSON(data []byte) error {
-	if kind := exchange.Kind(data); kind != "a number" && kind != "a text" && kind != "null" {
+	kind := exchange.Kind(data)
+	if kind != "a number" && kind != "a text" && kind != "null" {
 		return fmt.Errorf("an id: want a number or a text, have %s", kind)
 	}
 	if string(data) != "null" {
 		*n = number(data)
+	}
+	if whole, fraction, ok := strings.Cut(string(data), "."); ok && kind == "a number" && strings.Trim(fraction, "0") == "" {
+		*n = number(whole) // 7.0 of a data frame
 	}
 	return nil
 }
@@ -95,6 +100,7 @@ type cocoImage struct {
 	Width      int64          `json:"width"`
 	Height     int64          `json:"height"`
 	FileName   string         `json:"file_name"`
+	URL        string         `json:"coco_url"` // LVIS has no file_name
 	Timestamp  float64        `json:"timestamp"`
 	FrameIndex *int64         `json:"frame_index"`
 	ViewID     string         `json:"pixano_view_id"`
@@ -117,6 +123,7 @@ type cocoAnnotation struct {
 	Confidence   *float64        `json:"confidence"`
 	Score        *float64        `json:"score"`
 	Attributes   map[string]any  `json:"attributes"`
+	Segments     json.RawMessage `json:"segments_info"` // of a panoptic segmentation
 
 	EntityID   string     `json:"pixano_entity_id"`
 	BoxID      string     `json:"pixano_bbox_id"`
@@ -160,29 +167,75 @@ func (f *flag) UnmarshalJSON(data []byte) error {
 type cocoCategory struct {
 	ID        number          `json:"id"`
 	Name      string          `json:"name"`
+	Super     *string         `json:"supercategory"`
 	KeyPoints []string        `json:"keypoints"`
 	Skeleton  json.RawMessage `json:"skeleton"` // pairs of points, from 1
 }
 
-// files lists the files of a source.
+// The keys that are read or mean nothing. Others are attributes, as FiftyOne has them.
+var (
+	imageKeys = strings.Fields("id view width height file_name timestamp frame_index attributes")
+	factKeys  = strings.Fields("license coco_url flickr_url date_captured") // of an image
+	noteKeys  = strings.Fields("id image_id category_id category_name segmentation bbox area iscrowd keypoints num_keypoints caption view " +
+		"confidence score attributes segments_info")
+)
+
+// superColumn is the column of objects for what COCO says of their categories.
+const superColumn = "supercategory"
+
+// others calls fn for the members of an element that are none of some keys, nor ours.
+func others(raw json.RawMessage, keys []string, fn func(key string, value json.RawMessage) error) error {
+	members, err := exchange.Members(raw)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if !slices.Contains(keys, m.Key) && !strings.HasPrefix(m.Key, "pixano_") && !exchange.Null(m.Value) {
+			if err := fn(m.Key, m.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// files lists the files of a source: those in it and its folder annotations or else, as Roboflow has them, those in a folder
+// for each split.
 func files(in *exchange.Input) ([]string, error) {
 	if in.File() != "" {
 		return []string{in.File()}, nil
 	}
-	var names []string
-	for _, dir := range []string{".", "annotations"} {
+	var names, folders []string
+	list := func(dir string) error {
 		entries, err := fs.ReadDir(in.Root().FS(), dir)
-		if err != nil && dir == "." {
+		for _, e := range entries {
+			switch {
+			case strings.HasPrefix(e.Name(), "."):
+			case e.IsDir() && dir == ".":
+				folders = append(folders, e.Name())
+			case !e.IsDir() && path.Ext(e.Name()) == ".json":
+				names = append(names, path.Join(dir, e.Name()))
+			}
+		}
+		return err
+	}
+	if err := list("."); err != nil {
+		return nil, err
+	}
+	if slices.Contains(folders, "annotations") {
+		if err := list("annotations"); err != nil {
 			return nil, err
 		}
-		for _, e := range entries {
-			if !e.IsDir() && path.Ext(e.Name()) == ".json" && !strings.HasPrefix(e.Name(), ".") {
-				names = append(names, path.Join(dir, e.Name()))
+	}
+	if len(names) == 0 {
+		for _, dir := range folders {
+			if err := list(dir); err != nil {
+				return nil, err
 			}
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("the directory has no JSON file, nor has its folder annotations")
+		return nil, fmt.Errorf("the directory has no JSON file, nor have its folders: want a COCO file, such as annotations/instances_train.json")
 	}
 	return names, nil
 }
@@ -200,6 +253,9 @@ func splitOf(file string) string {
 		if strings.Contains(lower, split) {
 			return split
 		}
+	}
+	if dir := path.Base(path.Dir(file)); dir != "." && dir != "annotations" {
+		return dir
 	}
 	return "default"
 }

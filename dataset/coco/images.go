@@ -2,10 +2,12 @@ package coco
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"path"
+	"slices"
 	"strings"
 
 	"pixano/dataset"
@@ -41,7 +43,23 @@ func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 					return s.Skip()
 				}
 				var a cocoAnnotation
-				if err := s.Decode(&a); err != nil {
+				raw, err := s.Raw()
+				if err == nil {
+					err = exchange.Unmarshal(raw, &a)
+				}
+				if err == nil && r.others {
+					err = others(raw, noteKeys, func(key string, value json.RawMessage) error {
+						if _, there := a.Attributes[key]; there {
+							return nil
+						}
+						if a.Attributes == nil {
+							a.Attributes = map[string]any{}
+						}
+						a.Attributes[key], err = exchange.Decoded(value)
+						return err
+					})
+				}
+				if err != nil {
 					return err
 				}
 				if err := m.add(i, &a); err != nil {
@@ -161,15 +179,37 @@ func setAll(row *schema.Dynamic, maps ...map[string]any) error {
 			if _, _, ok := row.Class().Field(column); !ok || v == nil {
 				continue
 			}
-			if f, ok := v.(float64); ok && f == float64(int64(f)) {
-				v = int64(f)
-			}
-			if err := row.Set(column, v); err != nil {
+			field, _, _ := row.Class().Field(column)
+			if err := row.Set(column, attribute(field.Type, v)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// attribute brings a value into the form of a column that other values have widened.
+func attribute(t schema.FieldType, v any) any {
+	if f, ok := v.(float64); ok && f == float64(int64(f)) {
+		v = int64(f)
+	}
+	if t.Collection {
+		list, ok := v.([]any)
+		if !ok {
+			list = []any{v}
+		}
+		list = slices.Clone(list)
+		for i := range list {
+			list[i] = attribute(schema.FieldType{Name: t.Name}, list[i])
+		}
+		return list
+	}
+	if _, ok := v.(string); !ok && t.Name == schema.TypeStr {
+		if text, err := json.Marshal(v); err == nil {
+			return string(text)
+		}
+	}
+	return v
 }
 
 var formats = map[string]string{"jpg": "JPEG", "jpe": "JPEG", "tif": "TIFF"}
@@ -197,7 +237,11 @@ func (r *reader) take(found *finder, img *image) error {
 	if img.url != "" {
 		return nil
 	}
-	if img.Width <= 0 || img.Height <= 0 {
+	if img.Width > 0 && img.Height > 0 {
+		if w, h, ok := r.in.SizeOf(name); ok && (w != img.Width || h != img.Height) {
+			r.in.Warn(found.file, 0, "the image %q is said to have %d × %d pixels, its file has %d × %d", img.FileName, img.Width, img.Height, w, h)
+		}
+	} else {
 		info, err := r.in.Image(name)
 		if err != nil {
 			return err
@@ -226,7 +270,7 @@ func (f *finder) find(name string) (string, error) {
 			return candidate, nil
 		}
 	}
-	for _, folder := range []string{"", "images", folderOf(f.file), f.split, path.Join("images", folderOf(f.file)), path.Join("images", f.split), "data"} {
+	for _, folder := range []string{path.Dir(f.file), "", "images", folderOf(f.file), f.split, path.Join("images", folderOf(f.file)), path.Join("images", f.split), "data"} {
 		if strings.Contains(folder, "..") {
 			continue
 		}

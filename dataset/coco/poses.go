@@ -1,14 +1,99 @@
 package coco
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
 
+	"pixano/dataset"
 	"pixano/dataset/exchange"
 	"pixano/features"
+	"pixano/schema"
 )
+
+// pose is what key points are: a template, and how many.
+type pose struct {
+	template string
+	points   int
+}
+
+// findPoses finds for each category the pose that most of its objects have, and its supercategory.
+func (w *writer) findPoses(ctx context.Context) error {
+	seed := maphash.MakeSeed()
+	ds := w.out.Dataset()
+	var poses []pose
+	of := map[uint64]int{} // hashes of entities to their pose
+	for _, table := range w.tables.points {
+		for row, err := range ds.Rows(ctx, table, dataset.Query{Columns: []string{"entity_ref", "template_id", "states"}}) {
+			if err != nil {
+				return err
+			}
+			entity, _ := row.Value("entity_ref").(dataset.Row)
+			template, _ := row.Value("template_id").(string)
+			states, _ := row.Value("states").([]string)
+			i := slices.Index(poses, pose{template, len(states)})
+			if i < 0 {
+				i = len(poses)
+				poses = append(poses, pose{strings.Clone(template), len(states)}) // a text of a row keeps its batch
+			}
+			of[maphash.String(seed, entity.ID())] = i
+		}
+	}
+	counts := map[string][]int{}
+	note := func(category string, i int) {
+		if counts[category] == nil {
+			counts[strings.Clone(category)] = make([]int, len(poses))
+		}
+		counts[category][i]++
+	}
+	if i, ok := of[maphash.String(seed, "")]; ok {
+		note("", i) // of no entity
+	}
+	for _, table := range w.tables.entities {
+		columns := []string{"id"}
+		class, _ := w.schema.Class(table)
+		for _, column := range []string{"category", superColumn} {
+			if f, _, ok := class.Field(column); ok && f.Type.Name == schema.TypeStr && !f.Type.Collection {
+				columns = append(columns, column)
+			}
+		}
+		if len(poses) == 0 && !slices.Contains(columns, superColumn) {
+			continue
+		}
+		for row, err := range ds.Rows(ctx, table, dataset.Query{Columns: columns}) {
+			if err != nil {
+				return err
+			}
+			category, _ := row.Value("category").(string)
+			if super, _ := row.Value(superColumn).(string); super != "" && w.supers[category] == "" && category != "" {
+				w.supers[strings.Clone(category)] = strings.Clone(super)
+			}
+			if i, ok := of[maphash.String(seed, row.ID())]; ok {
+				note(category, i)
+			}
+		}
+	}
+	for category, list := range counts {
+		w.poses[category] = poses[slices.Index(list, slices.Max(list))]
+	}
+	return nil
+}
+
+// template returns the template of a pose, with names for all of its points.
+func (w *writer) template(p pose) features.KeyPointTemplate {
+	t := features.KeyPointTemplate{ID: p.template}
+	if i := slices.IndexFunc(w.known, func(t features.KeyPointTemplate) bool { return t.ID == p.template && len(t.Points) == p.points }); i >= 0 {
+		t = w.known[i]
+	}
+	for i := len(t.Points); i < p.points; i++ {
+		t.Points = append(t.Points, features.TemplatePoint{Name: fmt.Sprintf("point_%d", i+1)})
+	}
+	return t
+}
 
 // sketch is how a category looks.
 type sketch struct {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -27,6 +29,7 @@ type reader struct {
 	items  map[string]bool              // whether an item has several views
 	extra  map[string]map[string]string // attributes of items and objects: columns to types
 	texts  map[string]bool              // tables of captions
+	others bool                         // annotations have attributes beside "attributes"
 	frames bool
 }
 
@@ -35,6 +38,9 @@ type file struct {
 	name       string
 	split      string
 	categories map[number]string
+	supers     map[number]string
+	used       map[number]bool         // categories with an annotation
+	twice      map[number]bool         // ids of several annotations
 	poses      map[number]string       // templates of key points, by category
 	skeletons  map[number]cocoCategory // those with points that no built-in template has
 	sketches   map[number]*sketch
@@ -62,12 +68,21 @@ func open(ctx context.Context, in *exchange.Input) (exchange.Reader, error) {
 	}
 	r := &reader{in: in, images: map[string]*image{}, extra: map[string]map[string]string{}, texts: map[string]bool{}}
 	for _, name := range names {
-		f := &file{name: name, split: in.Options().Params["split"], categories: map[number]string{}, poses: map[number]string{},
+		f := &file{name: name, split: in.Options().Params["split"], categories: map[number]string{}, supers: map[number]string{}, used: map[number]bool{},
+			twice: map[number]bool{}, poses: map[number]string{},
 			skeletons: map[number]cocoCategory{}, sketches: map[number]*sketch{}, images: map[number]*image{}}
-		if err := r.index(ctx, f); err != nil {
+		err := r.index(ctx, f)
+		if errors.Is(err, errForeign) && len(names) > 1 {
+			in.LeftOut(name, 0, errors.Unwrap(err))
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		r.files = append(r.files, f)
+	}
+	if len(r.files) == 0 {
+		return nil, fmt.Errorf("none of the files %q has \"images\": want a COCO file", names)
 	}
 	r.findTables()
 	if r.schema, err = r.tables(); err != nil {
@@ -126,11 +141,15 @@ func (r *reader) walk(ctx context.Context, name string, fn func(key string, i in
 	return &exchange.LineError{File: name, Line: s.Line(), Err: err}
 }
 
-var errStop = errors.New("stopped")
+var (
+	errStop    = errors.New("stopped")
+	errForeign = errors.New("there are no images: want a COCO file with \"images\"")
+)
 
 // index makes the first pass over a file.
 func (r *reader) index(ctx context.Context, f *file) error {
 	var split string
+	ids := idSet{}
 	err := r.walk(ctx, f.name, func(key string, i int, s *exchange.Stream) error {
 		switch key {
 		case "info":
@@ -147,7 +166,14 @@ func (r *reader) index(ctx context.Context, f *file) error {
 		case "images":
 			f.hasImages = true
 			img := &image{}
-			if err := s.Decode(&img.cocoImage); err != nil {
+			raw, err := s.Raw()
+			if err == nil {
+				err = exchange.Unmarshal(raw, &img.cocoImage)
+			}
+			if err == nil {
+				err = r.facts(img, raw)
+			}
+			if err != nil {
 				return err
 			}
 			if img.ID == "" {
@@ -169,12 +195,19 @@ func (r *reader) index(ctx context.Context, f *file) error {
 				return fmt.Errorf("the category id %s is there twice", c.ID)
 			}
 			f.categories[c.ID] = c.Name
+			if c.Super != nil && *c.Super != "" && *c.Super != "none" {
+				f.supers[c.ID] = *c.Super
+				r.note(objectTable, map[string]any{superColumn: *c.Super})
+			}
 			f.poses[c.ID] = templateOf(c)
 			if len(c.KeyPoints) > 0 && exchange.NamedTemplate(c.KeyPoints) == "" {
 				f.skeletons[c.ID] = c
 			}
 		case "annotations":
 			var a struct {
+				ID         number
+				EntityID   string          `json:"pixano_entity_id"`
+				Segments   json.RawMessage `json:"segments_info"`
 				Caption    *string
 				View       string
 				Attributes map[string]any
@@ -184,8 +217,20 @@ func (r *reader) index(ctx context.Context, f *file) error {
 					TemplateID string `json:"template_id"`
 				} `json:"pixano_keypoints"`
 			}
-			if err := s.Decode(&a); err != nil {
+			raw, err := s.Raw()
+			if err == nil {
+				err = exchange.Unmarshal(raw, &a)
+			}
+			if err != nil {
 				return err
+			}
+			if a.Segments != nil {
+				r.in.Lose("annotations", "segments_info", "panoptic segmentations, which are images of ids, are not read", 1)
+				return nil
+			}
+			f.used[a.CategoryID] = true
+			if a.ID != "" && a.EntityID == "" && ids.has(a.ID) {
+				f.twice[a.ID] = true
 			}
 			if a.Caption != nil {
 				if a.View == "" {
@@ -194,7 +239,15 @@ func (r *reader) index(ctx context.Context, f *file) error {
 				r.texts[a.View] = true
 			}
 			r.note(objectTable, a.Attributes)
-			if len(a.KeyPoints) > 0 {
+			if err := others(raw, noteKeys, func(key string, value json.RawMessage) error {
+				v, err := exchange.Decoded(value)
+				r.others = true
+				r.note(objectTable, map[string]any{key: v})
+				return err
+			}); err != nil {
+				return err
+			}
+			if !unlabelledPoints(a.KeyPoints) {
 				f.noteKeyPoints(a.CategoryID, a.KeyPoints, a.Points.TemplateID)
 			}
 		}
@@ -204,7 +257,16 @@ func (r *reader) index(ctx context.Context, f *file) error {
 		return err
 	}
 	if !f.hasImages {
-		return &exchange.LineError{File: f.name, Err: errors.New("there are no images: want a COCO file with \"images\"")}
+		return &exchange.LineError{File: f.name, Err: errForeign}
+	}
+	if len(f.twice) > 0 {
+		some := slices.Sorted(maps.Keys(f.twice))[0]
+		r.in.Warn(f.name, 0, "annotation ids that several have: %d, such as %s; they are taken for annotations of their own", len(f.twice), some)
+	}
+	for id := range f.categories {
+		if !f.used[id] {
+			r.in.Lose("categories", "name", "no annotation is of the category", 1)
+		}
 	}
 	switch {
 	case f.split != "":
@@ -216,6 +278,42 @@ func (r *reader) index(ctx context.Context, f *file) error {
 	return r.place(f)
 }
 
+// idSet is a set of ids, of which it keeps hashes.
+type idSet map[uint64]struct{}
+
+var idSeed = maphash.MakeSeed()
+
+// has adds an id, and reports whether it was there.
+func (s idSet) has(id number) bool {
+	h := maphash.String(idSeed, string(id))
+	_, ok := s[h]
+	s[h] = struct{}{}
+	return ok
+}
+
+// facts takes what an element says of an image beside the keys that are read.
+func (r *reader) facts(img *image, raw json.RawMessage) error {
+	if u, err := url.Parse(img.URL); err == nil && img.FileName == "" && img.URL != "" {
+		img.FileName = path.Join(path.Base(path.Dir(u.Path)), path.Base(u.Path)) // "train2017/000000391895.jpg"
+	}
+	return others(raw, imageKeys, func(key string, value json.RawMessage) error {
+		if slices.Contains(factKeys, key) {
+			if text := string(value); img.ViewID == "" && text != `""` && text != "0" {
+				r.in.Lose("images", key, "the dataset has no place for it", 1)
+			}
+			return nil
+		}
+		if img.Attributes == nil {
+			img.Attributes = map[string]any{}
+		}
+		v, err := exchange.Decoded(value)
+		if _, there := img.Attributes[key]; !there {
+			img.Attributes[key] = v
+		}
+		return err
+	})
+}
+
 // note remembers the types of attributes.
 func (r *reader) note(table string, attributes map[string]any) {
 	for key, v := range attributes {
@@ -225,8 +323,17 @@ func (r *reader) note(table string, attributes map[string]any) {
 		if r.extra[table] == nil {
 			r.extra[table] = map[string]string{}
 		}
-		r.extra[table][key] = exchange.WiderType(r.extra[table][key], exchange.TypeOf(v))
+		r.extra[table][key] = exchange.WiderType(r.extra[table][key], attributeType(v))
 	}
+}
+
+// attributeType is the type of a column for a value: that of texts for what has none, which is kept as JSON.
+func attributeType(v any) string {
+	t := exchange.TypeOf(v)
+	if list, ok := v.([]any); t == "" && v != nil || ok && slices.ContainsFunc(list, func(e any) bool { return exchange.TypeOf(e) == "" || strings.HasSuffix(exchange.TypeOf(e), "[]") }) {
+		return schema.TypeStr
+	}
+	return t
 }
 
 // place gives the images of a file their items and ids. An image that another file of the source has too, as COCO's files
@@ -260,7 +367,7 @@ func (r *reader) place(f *file) error {
 		switch {
 		case img.ViewID != "":
 			img.view = img.ViewID
-		case strings.HasPrefix(string(img.ID), `"`):
+		case strings.HasPrefix(string(img.ID), `"`) && img.View != "":
 			img.view = img.ID.text() // of the reference
 		case r.in.Options().NamesAsIDs:
 			img.view = stem(img.FileName)

@@ -59,13 +59,19 @@ func (w *writer) strictAnnotation(item *dataset.Item, images []pictured, o *obje
 		pairs = append(pairs, pair{"segmentation", outline})
 	}
 	if o.points != nil {
-		flat, err := w.points(o.points, p, name, &pairs)
+		flat, err := w.points(o.points, p, &pairs)
 		if err != nil {
 			return fmt.Errorf("key points %q: %w", exchange.Text(o.points, "id"), err)
 		}
 		if box == nil {
 			box = around(flat)
 		}
+	} else if len(w.poses) > 0 {
+		// COCO's evaluation wants them of each object of a category that has key points, and their number of all.
+		if pose, ok := w.poses[name]; ok {
+			pairs = append(pairs, pair{"keypoints", make([]int, 3*pose.points)})
+		}
+		pairs = append(pairs, pair{"num_keypoints", 0})
 	}
 	if o.box != nil {
 		own, err := exchange.Box(o.box, p.width, p.height)
@@ -100,7 +106,11 @@ func (w *writer) strictAnnotation(item *dataset.Item, images []pictured, o *obje
 	if name == "" {
 		pairs = append(pairs, pair{"pixano_unlabelled", true})
 	}
-	if extra := w.attributesOf(o.row, o.table); len(extra) > 0 {
+	extra := w.attributesOf(o.row, o.table)
+	if super, ok := extra[superColumn].(string); ok && super == w.supers[name] {
+		delete(extra, superColumn) // the category says it
+	}
+	if len(extra) > 0 {
 		pairs = append(pairs, pair{"attributes", extra})
 	}
 	return w.write(pairs)
@@ -172,7 +182,7 @@ func (w *writer) segmentation(mask features.RLE) (json.RawMessage, error) {
 }
 
 // points writes key points in pixels, and as they are in the dataset.
-func (w *writer) points(row *schema.Dynamic, p pictured, category string, pairs *[]pair) ([]float64, error) {
+func (w *writer) points(row *schema.Dynamic, p pictured, pairs *[]pair) ([]float64, error) {
 	coords, _ := exchange.Value(row, "coords").([]float64)
 	states, _ := exchange.Value(row, "states").([]string)
 	pixels := coords
@@ -193,15 +203,5 @@ func (w *writer) points(row *schema.Dynamic, p pictured, category string, pairs 
 	}
 	*pairs = append(*pairs, pair{"keypoints", json.RawMessage(appendFloats(nil, flat))}, pair{"num_keypoints", labelled},
 		pair{"pixano_keypoints_id", exchange.Text(row, "id")}, pair{"pixano_keypoints", json.RawMessage(own)})
-	if _, ok := w.poses[category]; !ok {
-		pose := features.KeyPointTemplate{ID: template}
-		if i := slices.IndexFunc(w.known, func(t features.KeyPointTemplate) bool { return t.ID == template && len(t.Points) == len(states) }); i >= 0 {
-			pose = w.known[i]
-		}
-		for i := len(pose.Points); i < len(states); i++ {
-			pose.Points = append(pose.Points, features.TemplatePoint{Name: fmt.Sprintf("point_%d", i+1)})
-		}
-		w.poses[category] = pose
-	}
 	return flat, nil
 }

@@ -38,14 +38,15 @@ type writer struct {
 	texts    int64
 	imageIDs int64 // over all files, so that they can be put together
 	annIDs   int64
-	poses    map[string]features.KeyPointTemplate // of categories
-	known    []features.KeyPointTemplate          // the dataset's own first
+	poses    map[string]pose             // of categories
+	supers   map[string]string           // of categories
+	known    []features.KeyPointTemplate // the dataset's own first
 	buf      []byte
 }
 
 func newWriter(ctx context.Context, out *exchange.Output) (exchange.Writer, error) {
 	o := out.Options()
-	w := &writer{out: out, strict: o.Strict, schema: out.Dataset().Schema(), poses: map[string]features.KeyPointTemplate{}, extra: map[string][]string{}}
+	w := &writer{out: out, strict: o.Strict, schema: out.Dataset().Schema(), poses: map[string]pose{}, supers: map[string]string{}, extra: map[string][]string{}}
 	w.masks = o.Params["segmentation"]
 	if !slices.Contains([]string{"", "auto", "polygon", "rle"}, w.masks) {
 		return nil, fmt.Errorf("segmentation %q: want auto, polygon or rle", w.masks)
@@ -79,6 +80,9 @@ func newWriter(ctx context.Context, out *exchange.Output) (exchange.Writer, erro
 			return nil, err
 		}
 		w.known = append(w.known, features.KeyPointTemplates()...)
+		if err := w.findPoses(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if w.rest, err = out.NewSpool(); err == nil && w.strict && len(t.texts) > 0 {
 		if w.shown, err = out.NewSpool(); err == nil {
@@ -436,14 +440,15 @@ func (w *writer) categories(f *exchange.File) error {
 		} else {
 			id, _ = w.ids(name)
 		}
-		pairs := []pair{{"id", id}, {"name", shown}, {"supercategory", ""}}
+		pairs := []pair{{"id", id}, {"name", shown}, {"supercategory", w.supers[name]}}
 		if pose, ok := w.poses[name]; ok {
+			template := w.template(pose)
 			points := []string{}
-			for _, p := range pose.Points {
+			for _, p := range template.Points {
 				points = append(points, p.Name)
 			}
 			skeleton := [][2]int{}
-			for _, e := range pose.Edges {
+			for _, e := range template.Edges {
 				skeleton = append(skeleton, [2]int{e[0] + 1, e[1] + 1})
 			}
 			pairs = append(pairs, pair{"keypoints", points}, pair{"skeleton", skeleton})

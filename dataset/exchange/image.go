@@ -85,6 +85,17 @@ func (in *Input) Image(name string) (ImageInfo, error) {
 	return info, nil
 }
 
+// SizeOf reads the size of an image file that is of a format known here, or else reports false.
+func (in *Input) SizeOf(name string) (width, height int64, ok bool) {
+	f, err := in.OpenMedia(name)
+	if err != nil {
+		return 0, 0, false
+	}
+	defer f.Close()
+	info, err := ReadImageInfo(f)
+	return info.Width, info.Height, err == nil
+}
+
 func (in *Input) missing(name string, err error) error {
 	if _, why := in.Stat(name); why != nil {
 		return why

@@ -249,6 +249,7 @@ func TestDrawnShapes(t *testing.T) {
 		{name: "parts", category: "dog", mask: &parts},
 		{name: "merged", category: "dog", mask: &merged},
 		{name: "person", category: "person", mask: &body, template: human.ID, coords: pose, states: states},
+		{name: "bystander", category: "person", mask: new(polygon(60, 5, 90, 5, 90, 50, 60, 50))}, // without key points
 		{name: "duck", category: "duck", template: own.ID, coords: []float64{0.5, 0.25, 0.125, 0.5, 0, 0},
 			states: []string{features.StateVisible, features.StateHidden, features.StateInvisible}},
 	} {

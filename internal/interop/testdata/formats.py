@@ -72,19 +72,24 @@ def evaluate(file, out):
     c = COCO(file)
     found = {}
     for kind, key in (("bbox", "bbox"), ("segm", "segmentation"), ("keypoints", "keypoints")):
-        # Those of which every annotation has it; the evaluation of key points is one of 17.
+        # The evaluation of key points is one of 17; what has none is passed over. Masks are those of categories that have them.
         categories = [
             i
             for i in c.getCatIds()
-            if all(key in a for a in c.loadAnns(c.getAnnIds(catIds=[i])))
+            if (kind == "bbox" or any(key in a for a in c.loadAnns(c.getAnnIds(catIds=[i]))))
             and (kind != "keypoints" or len(c.loadCats(i)[0].get("keypoints", [])) == 17)
         ]
         results = []
         for a in c.loadAnns(c.getAnnIds(catIds=categories)):
+            if kind == "keypoints" and a["num_keypoints"] == 0 or key not in a:
+                continue
             shape = c.annToRLE(a) if kind == "segm" else a[key]
             results.append({"image_id": a["image_id"], "category_id": a["category_id"], "score": 1.0, key: shape})
         e = COCOeval(c, c.loadRes(results), kind)
-        e.params.catIds = categories
+        if kind == "segm":
+            e.params.catIds = categories
+        if kind == "keypoints":  # those without key points are among them
+            e.params.catIds = [i for i in c.getCatIds() if len(c.loadCats(i)[0].get("keypoints", [])) in (0, 17)]
         e.evaluate()
         e.accumulate()
         e.summarize()
