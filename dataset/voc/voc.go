@@ -72,7 +72,17 @@ type annotation struct {
 	Size      *size    `xml:"size"`
 	Segmented int      `xml:"segmented"`
 	Objects   []object `xml:"object"`
+	Others    []other  `xml:",any"`
 }
+
+// other is an element that is not read.
+type other struct {
+	XMLName xml.Name
+	Text    string `xml:",chardata"`
+	Inner   string `xml:",innerxml"`
+}
+
+func (o other) empty() bool { return strings.TrimSpace(o.Inner) == "" }
 
 type size struct {
 	Width  int64 `xml:"width"`
@@ -88,6 +98,7 @@ type object struct {
 	Occluded  string  `xml:"occluded,omitempty"`
 	Box       *box    `xml:"bndbox"`
 	Part      []thing `xml:"part"`
+	Others    []other `xml:",any"`
 }
 
 type thing struct {
@@ -393,32 +404,58 @@ type reader struct {
 	base   string // of the dataset: the folder that Annotations lies in
 	files  []string
 	splits map[string]string // of images by their name
+	ids    map[string]string // of items, to their files
 }
 
 func open(_ context.Context, in *exchange.Input) (exchange.Reader, error) {
 	if in.File() != "" {
 		return nil, fmt.Errorf("%s is a file: want a directory with a folder Annotations", in.File())
 	}
-	r := &reader{in: in, dir: ".", base: ".", splits: map[string]string{}}
+	r := &reader{in: in, dir: ".", base: ".", splits: map[string]string{}, ids: map[string]string{}}
 	if _, err := in.Root().Stat("Annotations"); err == nil {
 		r.dir = "Annotations"
 	}
-	entries, err := fs.ReadDir(in.Root().FS(), r.dir)
+	err := fs.WalkDir(in.Root().FS(), r.dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.EqualFold(path.Ext(name), ".xml") {
+			return err
+		}
+		if !utf8.ValidString(name) {
+			return fmt.Errorf("the file name %q is not UTF-8: want it renamed", name)
+		}
+		r.files = append(r.files, name)
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	for _, e := range entries {
-		if !e.IsDir() && strings.EqualFold(path.Ext(e.Name()), ".xml") {
-			if !utf8.ValidString(e.Name()) {
-				return nil, fmt.Errorf("the file name %q is not UTF-8: want it renamed", e.Name())
-			}
-			r.files = append(r.files, path.Join(r.dir, e.Name()))
-		}
 	}
 	if len(r.files) == 0 {
 		return nil, errors.New("there are no XML files: want a directory with a folder Annotations")
 	}
+	r.warnOfImages()
 	return r, r.readSets()
+}
+
+// stem returns the name of an XML file without suffix, with the folder in that of the XML files if it is in one.
+func (r *reader) stem(file string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(file, r.dir+"/"), path.Ext(file))
+}
+
+// warnOfImages warns of images without an XML file.
+func (r *reader) warnOfImages() {
+	there := map[string]bool{}
+	for _, name := range r.files {
+		there[r.stem(name)] = true
+	}
+	entries, _ := fs.ReadDir(r.in.Root().FS(), "JPEGImages") // one that is not there has none
+	n, some := 0, ""
+	for _, e := range entries {
+		if name := e.Name(); exchange.IsImage(name) && !there[strings.TrimSuffix(name, path.Ext(name))] {
+			n, some = n+1, name
+		}
+	}
+	if n > 0 {
+		r.in.Warn("JPEGImages", 0, "images without an XML file were left out: %d, such as %s", n, some)
+	}
 }
 
 // readSets reads the lists of images, those of one class left out.
@@ -441,7 +478,7 @@ func (r *reader) readSets() error {
 			if err != nil {
 				return err
 			}
-			for line := range strings.Lines(string(text)) {
+			for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
 				fields := strings.Fields(line)
 				if len(fields) == 0 {
 					continue
@@ -519,7 +556,7 @@ func (r *reader) file(b *rows, name, source string, known *exchange.Known) (has 
 	if err != nil {
 		return false, &exchange.LineError{File: name, Line: line, Err: err}
 	}
-	stem := strings.TrimSuffix(path.Base(name), path.Ext(name))
+	stem := r.stem(name)
 	picture, err := r.find(a, stem)
 	if err != nil {
 		return false, err
@@ -537,8 +574,12 @@ func (r *reader) file(b *rows, name, source string, known *exchange.Known) (has 
 	}
 	id, view := r.in.ID("item", stem), r.in.ID("image", stem)
 	if r.in.Options().NamesAsIDs {
-		id = strings.ReplaceAll(stem, " ", "_")
+		id = strings.ReplaceAll(path.Base(stem), " ", "_")
 		view = id
+		if first, ok := r.ids[id]; ok && first != name {
+			return false, fmt.Errorf("the id %q is that of %s already", id, first)
+		}
+		r.ids[id] = name
 	}
 	if has, err := known.Has(id, []string{url}); has || err != nil {
 		return has, err
@@ -546,6 +587,9 @@ func (r *reader) file(b *rows, name, source string, known *exchange.Known) (has 
 	split, ok := r.splits[stem]
 	if !ok {
 		split = "default"
+		if folder, _, nested := strings.Cut(stem, "/"); nested {
+			split = folder
+		}
 	}
 	masks, err := r.readMasks(stem, info)
 	if err != nil {
@@ -554,6 +598,11 @@ func (r *reader) file(b *rows, name, source string, known *exchange.Known) (has 
 	b.items = append(b.items, schema.Item{ID: id, Split: split})
 	b.images = append(b.images, schema.Image{View: schema.View{ID: view, ItemRef: features.Item(id)}, URL: url, Width: info.Width,
 		Height: info.Height, Format: info.Format})
+	for _, o := range a.Others {
+		if !o.empty() && !slices.Contains([]string{"path", "source", "owner"}, o.XMLName.Local) {
+			r.in.Lose("annotation", o.XMLName.Local, "the element is not read", 1)
+		}
+	}
 	for i, o := range a.Objects {
 		if err := r.object(b, name, i, o, info, id, view, stem, source, masks[i+1]); err != nil {
 			return false, fmt.Errorf("object %d: %w", i+1, err)
@@ -573,6 +622,9 @@ func (r *reader) find(a *annotation, stem string) (string, error) {
 		file = stem + ".jpg"
 	}
 	names := []string{file}
+	if dir := path.Dir(stem); dir != "." {
+		names = append(names, path.Join(dir, file))
+	}
 	if path.Ext(file) == "" {
 		names = append(names, file+".jpg", file+".png")
 	}
@@ -580,7 +632,7 @@ func (r *reader) find(a *annotation, stem string) (string, error) {
 		if _, err := exchange.CheckMediaName(name); err != nil {
 			return "", err
 		}
-		for _, folder := range []string{"JPEGImages", r.dir, ".", "images"} {
+		for _, folder := range []string{"JPEGImages", path.Join(r.dir, path.Dir(stem)), ".", "images"} {
 			if candidate := path.Join(folder, name); r.in.HasMedia(candidate) {
 				return candidate, nil
 			}
@@ -621,22 +673,22 @@ func (r *reader) readMasks(stem string, info exchange.ImageInfo) (map[int]featur
 	if err != nil {
 		return nil, fail("the PNG cannot be decoded: %w", err)
 	}
-	p, ok := img.(*image.Paletted)
+	pix, ok := numbers(img)
 	if !ok {
-		return nil, fail("want a PNG with a palette, whose numbers are those of the objects")
+		return nil, fail("want a PNG with a palette or in shades of grey, whose numbers are those of the objects, or in the colours of VOC")
 	}
 	const border = 255
 	var used [256]bool
-	for _, n := range p.Pix {
+	for _, n := range pix {
 		used[n] = true
 	}
 	masks := map[int]features.RLE{}
-	bits := make([]byte, len(p.Pix))
+	bits := make([]byte, len(pix))
 	for n := 1; n < border; n++ {
 		if !used[n] {
 			continue
 		}
-		for i, v := range p.Pix {
+		for i, v := range pix {
 			bits[i] = 0
 			if int(v) == n {
 				bits[i] = 1
@@ -647,6 +699,33 @@ func (r *reader) readMasks(stem string, info exchange.ImageInfo) (map[int]featur
 		}
 	}
 	return masks, nil
+}
+
+// numbers returns the number of each pixel: in its palette, its shade or, as other tools write masks, that of its colour in
+// VOC's palette.
+func numbers(img image.Image) ([]byte, bool) {
+	size := img.Bounds().Size()
+	switch img := img.(type) {
+	case *image.Paletted:
+		return img.Pix, true
+	case *image.Gray:
+		return img.Pix, true
+	}
+	of := map[color.RGBA]byte{}
+	for i, c := range palette() {
+		of[c.(color.RGBA)] = byte(i)
+	}
+	pix := make([]byte, 0, size.X*size.Y)
+	for y := range size.Y {
+		for x := range size.X {
+			n, ok := of[color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)]
+			if !ok {
+				return nil, false
+			}
+			pix = append(pix, n)
+		}
+	}
+	return pix, true
 }
 
 // object makes the rows of an object.
@@ -677,6 +756,11 @@ func (r *reader) object(b *rows, file string, i int, o object, info exchange.Ima
 	b.objects = append(b.objects, row)
 	if len(o.Part) > 0 {
 		r.in.Lose("object", "part", "parts of objects have no table", int64(len(o.Part)))
+	}
+	for _, o := range o.Others {
+		if !o.empty() {
+			r.in.Lose("object", o.XMLName.Local, "the element is not read", 1)
+		}
 	}
 	x, y, w, h := coords[0], coords[1], coords[2], coords[3]
 	if x < 0 || y < 0 || x+w > float64(info.Width) || y+h > float64(info.Height) {

@@ -11,7 +11,6 @@
 package yolo
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -456,6 +455,7 @@ type reader struct {
 	names  map[int]string
 	kpt    []int
 	poses  map[string]*posed // by class
+	labels map[string]bool   // files that belong to an image
 	given  []features.KeyPointTemplate
 	splits []split
 }
@@ -466,7 +466,7 @@ type split struct {
 }
 
 func open(ctx context.Context, in *exchange.Input) (exchange.Reader, error) {
-	r := &reader{in: in, file: in.File(), names: map[int]string{}}
+	r := &reader{in: in, file: in.File(), names: map[int]string{}, labels: map[string]bool{}}
 	if r.file == "" {
 		for _, name := range []string{"data.yaml", "data.yml", "dataset.yaml"} {
 			if _, err := in.Root().Stat(name); err == nil {
@@ -574,6 +574,10 @@ func (r *reader) parse(text []byte) error {
 		s := split{name: name}
 		for _, place := range places {
 			images, err := r.list(base, place)
+			if name == "test" && errors.Is(err, fs.ErrNotExist) { // which templates of data.yaml name though there is none
+				r.in.LeftOut(r.file, 0, fmt.Errorf("test: %w", err))
+				continue
+			}
 			if err != nil {
 				if name == "train" || name == "val" || name == "test" {
 					return fmt.Errorf("%s: %w", name, err)
@@ -610,9 +614,9 @@ func (r *reader) list(base, place string) ([]string, error) {
 	st, err := r.in.Root().Stat(dir)
 	if err != nil {
 		if strings.Contains(err.Error(), "escapes") {
-			return nil, fmt.Errorf("%q leads out of the source", place)
+			return nil, missing(fmt.Sprintf("%q leads out of the source", place))
 		}
-		return nil, fmt.Errorf("%q: no such folder or file", place)
+		return nil, missing(fmt.Sprintf("%q: no such folder or file", place))
 	}
 	var images []string
 	if !st.IsDir() {
@@ -621,15 +625,15 @@ func (r *reader) list(base, place string) ([]string, error) {
 			return nil, err
 		}
 		defer f.Close()
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
+		lines := exchange.NewLines(f)
+		for n := 1; lines.Scan(); n++ {
 			line := strings.TrimSpace(lines.Text())
 			if line == "" {
 				continue
 			}
-			image := path.Join(base, strings.ReplaceAll(line, `\`, "/"))
-			if _, err := exchange.CheckMediaName(image); err != nil {
-				return nil, err
+			image, err := r.listed(dir, base, line)
+			if err != nil {
+				return nil, &exchange.LineError{File: dir, Line: n, Err: err}
 			}
 			images = append(images, image)
 		}
@@ -642,6 +646,34 @@ func (r *reader) list(base, place string) ([]string, error) {
 		return err
 	})
 	return images, err
+}
+
+// missing is the error of a split that is not there.
+type missing string
+
+func (e missing) Error() string        { return string(e) }
+func (e missing) Is(target error) bool { return target == fs.ErrNotExist }
+
+// listed returns the image that a list names: from where the dataset begins, or from the list. Of a path of another machine it
+// is the longest end that is there.
+func (r *reader) listed(list, base, line string) (string, error) {
+	name := strings.ReplaceAll(line, `\`, "/")
+	for _, dir := range []string{base, path.Dir(list)} {
+		if image, err := exchange.CheckMediaName(path.Join(dir, name)); err == nil && !path.IsAbs(name) && r.in.HasMedia(image) {
+			return image, nil
+		}
+	}
+	for rest := name; ; {
+		_, after, ok := strings.Cut(rest, "/")
+		if !ok {
+			break
+		}
+		rest = after
+		if image, err := exchange.CheckMediaName(path.Join(base, rest)); err == nil && r.in.HasMedia(image) {
+			return image, nil
+		}
+	}
+	return exchange.CheckMediaName(path.Join(base, name))
 }
 
 func (r *reader) Schema() *schema.DatasetSchema { return exchange.SchemaWith(item{}) }
@@ -682,17 +714,50 @@ func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 		}
 	}
 	b, ids := &rows{}, map[string]string{}
-	return r.in.FileRows(ctx, "YOLO", images, func(name, source string, known *exchange.Known) (bool, error) {
+	found := r.in.FileRows(ctx, "YOLO", images, func(name, source string, known *exchange.Known) (bool, error) {
 		return r.image(b, splitOf[name], name, source, known, ids)
 	}, func() dataset.Batch {
 		batch := b.batch()
 		*b = rows{}
 		return batch
 	})
+	return func(yield func(dataset.Batch, error) bool) {
+		clear(r.labels)
+		for batch, err := range found {
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+		r.warnOfLabels(images)
+	}
+}
+
+// warnOfLabels warns of labels of images that are not there.
+func (r *reader) warnOfLabels(images []string) {
+	seen := map[string]bool{}
+	for _, image := range images {
+		dir := path.Dir(labelOf(image))
+		if seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		entries, _ := fs.ReadDir(r.in.Root().FS(), dir) // one that is not there has none
+		n, some := 0, ""
+		for _, e := range entries {
+			if name := path.Join(dir, e.Name()); !e.IsDir() && path.Ext(name) == ".txt" && e.Name() != "classes.txt" && dir != path.Dir(image) && !r.labels[name] {
+				n, some = n+1, name
+			}
+		}
+		if n > 0 {
+			r.in.Warn(dir, 0, "labels of no image of the splits were left out: %d, such as %s", n, some)
+		}
+	}
 }
 
 // image makes the rows of an image, unless the dataset has it already.
 func (r *reader) image(b *rows, split, name, source string, known *exchange.Known, ids map[string]string) (has bool, err error) {
+	label := labelOf(name)
+	r.labels[label] = true
 	info, err := r.in.Image(name)
 	if err != nil {
 		return false, err
@@ -716,7 +781,6 @@ func (r *reader) image(b *rows, split, name, source string, known *exchange.Know
 	b.items = append(b.items, schema.Item{ID: id, Split: split})
 	b.images = append(b.images, schema.Image{View: schema.View{ID: view, ItemRef: features.Item(id)}, URL: url, Width: info.Width,
 		Height: info.Height, Format: info.Format})
-	label := labelOf(name)
 	f, err := r.in.Root().Open(label)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // an image without objects
@@ -725,8 +789,7 @@ func (r *reader) image(b *rows, split, name, source string, known *exchange.Know
 		return false, err
 	}
 	defer f.Close()
-	scan := bufio.NewScanner(f)
-	scan.Buffer(nil, 64<<20)
+	scan := exchange.NewLines(f)
 	for n := 1; scan.Scan(); n++ {
 		text := strings.TrimSpace(scan.Text())
 		if text == "" {
