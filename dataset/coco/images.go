@@ -24,10 +24,7 @@ const (
 // Rows yields the rows of items and images, then those of the annotations.
 func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 	return func(yield func(dataset.Batch, error) bool) {
-		source := r.in.ID("source")
-		if !yield(dataset.Batch{schema.SourceTable: []schema.Source{{ID: source, Name: "COCO", Kind: schema.SourceOther, Metadata: "{}"}}}, nil) {
-			return
-		}
+		yield, source := r.in.WithSource("COCO", yield)
 		known, err := r.in.Known(ctx)
 		if err == nil {
 			err = r.imageRows(known, yield)
@@ -239,7 +236,8 @@ func (r *reader) take(found *finder, img *image) error {
 	}
 	if img.Width > 0 && img.Height > 0 {
 		if w, h, ok := r.in.SizeOf(name); ok && (w != img.Width || h != img.Height) {
-			r.in.Warn(found.file, 0, "the image %q is said to have %d × %d pixels, its file has %d × %d", img.FileName, img.Width, img.Height, w, h)
+			r.in.Warn(found.file, 0, "the image %q is said to have %d × %d pixels, its file has %d × %d%s", img.FileName, img.Width, img.Height, w, h,
+				map[bool]string{true: ": it may be turned by its EXIF data"}[w == img.Height && h == img.Width])
 		}
 	} else {
 		info, err := r.in.Image(name)

@@ -129,6 +129,19 @@ func (n *FileNames) Name(folder string, p *Picture) (stem, suffix string) {
 	return stem, suffix
 }
 
+// WithSource returns the id of the source of what a tool has made, and a yield that adds its row to the first rows. An import
+// that finds nothing new makes none.
+func (in *Input) WithSource(tool string, yield func(dataset.Batch, error) bool) (func(dataset.Batch, error) bool, string) {
+	source, done := in.ID("source"), false
+	return func(b dataset.Batch, err error) bool {
+		if err == nil && !done {
+			done = true
+			b[schema.SourceTable] = []schema.Source{{ID: source, Name: tool, Kind: schema.SourceOther, Metadata: "{}"}}
+		}
+		return yield(b, err)
+	}, source
+}
+
 // fileBatch is how many images are handed over together.
 const fileBatch = 1000
 
@@ -137,10 +150,7 @@ const fileBatch = 1000
 func (in *Input) FileRows(ctx context.Context, tool string, files []string, read func(file, source string, known *Known) (has bool, err error),
 	take func() dataset.Batch) iter.Seq2[dataset.Batch, error] {
 	return func(yield func(dataset.Batch, error) bool) {
-		source := in.ID("source")
-		if !yield(dataset.Batch{schema.SourceTable: []schema.Source{{ID: source, Name: tool, Kind: schema.SourceOther, Metadata: "{}"}}}, nil) {
-			return
-		}
+		yield, source := in.WithSource(tool, yield)
 		known, err := in.Known(ctx)
 		made, there := 0, 0
 		for _, file := range files {

@@ -129,3 +129,37 @@ func TestPixanoOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestAddTwice adds what is there already, in each format: nothing comes of it, also no further source.
+func TestAddTwice(t *testing.T) {
+	for format, files := range map[string]map[string]string{
+		"coco":   cocoFile(`{"id":1,"image_id":1,"category_id":1,"bbox":[1,2,3,4]}`),
+		"yolo":   labelFile("1 0.5 0.5 0.1 0.1"),
+		"voc":    objectXML("<bndbox><xmin>3</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"),
+		"folder": described(`{"image":"a.ppm","id":"x","objects":{"bboxes":[[0,0,1,1]]}}`),
+	} {
+		src := source(t, files)
+		var o exchange.ImportOptions
+		ds, _ := importCopied(t, format, src, func(opts *exchange.ImportOptions) { o = *opts })
+		before := tables(t, ds)
+		for _, media := range []exchange.MediaMode{exchange.MediaCopy, exchange.MediaLink} {
+			o.Mode, o.Media = dataset.BuildAdd, media
+			f, err := ByName(format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Format = f
+			if _, err := exchange.Import(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again, err := dataset.Open(t.Context(), o.Dataset, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, tables(t, again)); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", format, diff)
+		}
+		again.Close()
+	}
+}
