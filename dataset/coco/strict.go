@@ -39,6 +39,7 @@ func (w *writer) strictAnnotation(item *dataset.Item, images []pictured, o *obje
 	id, ok := w.ids(name)
 	if !ok || name == "" {
 		id = w.unlabelledID()
+		w.plain = true
 	}
 	w.annIDs++
 	pairs := []pair{{"id", w.annIDs}, {"image_id", p.number}, {"category_id", id}}

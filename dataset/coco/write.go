@@ -36,6 +36,7 @@ type writer struct {
 	images   int64 // in the file
 	written  int64 // annotations in the file
 	texts    int64
+	plain    bool  // an annotation in the file has no category
 	imageIDs int64 // over all files, so that they can be put together
 	annIDs   int64
 	poses    map[string]pose             // of categories
@@ -429,7 +430,11 @@ func (w *writer) endCaptions() error {
 }
 
 func (w *writer) categories(f *exchange.File) error {
-	names := append(slices.Clone(w.names), "")
+	names := slices.Clone(w.names)
+	if w.plain {
+		names = append(names, "")
+	}
+	w.plain = false
 	for i, name := range names {
 		id, shown := 0, name
 		if name == "" {

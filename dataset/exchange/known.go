@@ -9,15 +9,28 @@ import (
 	"pixano/schema"
 )
 
-// Known is what a dataset that is added to has already: 64-bit hashes of its items' ids and of its views' urls.
+// Known is what a dataset that is added to has already: 64-bit hashes of the ids of its items and sources and of its views'
+// urls.
 type Known struct {
-	seed      maphash.Seed
-	ids, urls map[uint64]struct{}
+	seed               maphash.Seed
+	ids, sources, urls map[uint64]struct{}
+}
+
+// HasItem reports whether the dataset has an item of an id.
+func (k *Known) HasItem(id string) bool {
+	_, ok := k.ids[maphash.String(k.seed, id)]
+	return ok
+}
+
+// HasSource reports whether the dataset has a source of an id.
+func (k *Known) HasSource(id string) bool {
+	_, ok := k.sources[maphash.String(k.seed, id)]
+	return ok
 }
 
 // Known reads what the dataset has that is added to. Otherwise it knows nothing.
 func (in *Input) Known(ctx context.Context) (*Known, error) {
-	k := &Known{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}, urls: map[uint64]struct{}{}}
+	k := &Known{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}, sources: map[uint64]struct{}{}, urls: map[uint64]struct{}{}}
 	if in.opts.Mode != dataset.BuildAdd {
 		return k, nil
 	}
@@ -37,6 +50,9 @@ func (in *Input) Known(ctx context.Context) (*Known, error) {
 		return nil
 	}
 	if err := gather(schema.ItemTable, "id", k.ids); err != nil {
+		return nil, err
+	}
+	if err := gather(schema.SourceTable, "id", k.sources); err != nil {
 		return nil, err
 	}
 	s := ds.Schema()
@@ -64,7 +80,7 @@ func (k *Known) Has(id string, urls []string) (bool, error) {
 	if all {
 		return true, nil
 	}
-	if _, ok := k.ids[maphash.String(k.seed, id)]; ok {
+	if k.HasItem(id) {
 		return false, fmt.Errorf("the dataset has another item %q: %w", id, dataset.ErrExists)
 	}
 	return false, nil

@@ -137,6 +137,10 @@ func TestAddTwice(t *testing.T) {
 		"yolo":   labelFile("1 0.5 0.5 0.1 0.1"),
 		"voc":    objectXML("<bndbox><xmin>3</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"),
 		"folder": described(`{"image":"a.ppm","id":"x","objects":{"bboxes":[[0,0,1,1]]}}`),
+		"json": {"a.json": `{"info": {}, "annotations": {"bboxes": [{"id": "b", "item_ref": {"name": "item", "id": "i"}, "view_ref": {"name": "", "id": ""},
+ "entity_ref": {"name": "", "id": ""}, "source_ref": {"name": "source", "id": "s"}, "inference_metadata": "{}", "coords": [0.1, 0.1, 0.2, 0.2], "format": "xywh",
+ "is_normalized": true, "confidence": 1.0}]}, "items": [{"id": "i", "split": "train"}], "sources": [{"id": "s", "name": "x", "kind": "other", "metadata": "{}"}]}`},
+		"jsonl": {"a.jsonl": `{"id": "i", "split": "train"}`},
 	} {
 		src := source(t, files)
 		var o exchange.ImportOptions

@@ -177,3 +177,28 @@ func TestTemplatesOfYOLO(t *testing.T) {
 		})
 	}
 }
+
+// TestTemplatesOfPixano exports templates of the dataset's own in Pixano's formats, and imports them again.
+func TestTemplatesOfPixano(t *testing.T) {
+	ds, _ := importCopied(t, "folder", source(t, map[string]string{"train/a.ppm": tiny}), nil)
+	want := []features.KeyPointTemplate{{ID: "duck", Points: []features.TemplatePoint{{Name: "bill", X: 1}, {Name: "tail"}}, Edges: [][2]int{{0, 1}}}}
+	if err := ds.SetKeyPointTemplates(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"json", "jsonl"} {
+		f, err := ByName(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := filepath.Join(t.TempDir(), "out")
+		export(t, ds, exchange.ExportOptions{Format: f, Out: out})
+		again, _ := importKept(t, format, out, ds.MediaDir(), nil)
+		own, err := again.KeyPointTemplates()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, own); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", format, diff)
+		}
+	}
+}

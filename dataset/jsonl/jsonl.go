@@ -24,6 +24,7 @@ import (
 
 	"pixano/dataset"
 	"pixano/dataset/exchange"
+	"pixano/features"
 	"pixano/schema"
 )
 
@@ -52,9 +53,28 @@ var JSONL = exchange.Format{
 }
 
 const (
-	infoFile   = "info.json"
-	schemaFile = "schema.json"
+	infoFile      = "info.json"
+	schemaFile    = "schema.json"
+	templatesFile = "keypoint_templates.json"
 )
+
+// putBeside writes the schema, and templates of key points where the dataset has some.
+func putBeside(out *exchange.Output) error {
+	list, err := out.Dataset().KeyPointTemplates()
+	if err != nil {
+		return err
+	}
+	if len(list) > 0 {
+		text, err := json.MarshalIndent(list, "", "    ")
+		if err == nil {
+			err = out.Put(templatesFile, text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return out.Put(schemaFile, out.Dataset().Schema().Encode())
+}
 
 // isTime reports whether a key is one that is not exported.
 func isTime(key string) bool { return key == "created_at" || key == "updated_at" }
@@ -146,7 +166,7 @@ func newJSONWriter(ctx context.Context, out *exchange.Output) (exchange.Writer, 
 			w.tables[table] = &spooled{Spool: spool}
 		}
 	}
-	return w, out.Put(schemaFile, s.Encode())
+	return w, putBeside(out)
 }
 
 func (w *jsonWriter) remove() error {
@@ -326,7 +346,7 @@ func newLinesWriter(ctx context.Context, out *exchange.Output) (exchange.Writer,
 	if err := out.Put(infoFile, text); err != nil {
 		return nil, err
 	}
-	return w, out.Put(schemaFile, w.schema.Encode())
+	return w, putBeside(out)
 }
 
 func (w *linesWriter) Write(_ context.Context, item *dataset.Item) error {
@@ -426,7 +446,7 @@ func files(in *exchange.Input, suffix string) ([]string, error) {
 	for _, e := range entries {
 		name := e.Name()
 		if !e.IsDir() && path.Ext(name) == suffix && !strings.HasPrefix(name, ".") &&
-			!slices.Contains([]string{infoFile, schemaFile, "features_values.json", "stats.json", "keypoint_templates.json"}, name) {
+			!slices.Contains([]string{infoFile, schemaFile, "features_values.json", "stats.json", templatesFile}, name) {
 			names = append(names, name)
 		}
 	}
@@ -444,6 +464,8 @@ type reader struct {
 	schema *schema.DatasetSchema
 	info   dataset.Info
 	wide   map[string]*schema.Class // classes of the tables, none of whose columns is required
+	poses  []features.KeyPointTemplate
+	known  *exchange.Known
 }
 
 func open(ctx context.Context, in *exchange.Input, suffix string) (exchange.Reader, error) {
@@ -466,6 +488,16 @@ func open(ctx context.Context, in *exchange.Input, suffix string) (exchange.Read
 		default:
 			return nil, err
 		}
+	}
+	text, err := fs.ReadFile(in.Root().FS(), templatesFile)
+	if err == nil {
+		err = place(templatesFile, 0, exchange.NewStream(bytes.NewReader(text)).Decode(&r.poses))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if r.known, err = in.Known(ctx); err != nil {
+		return nil, err
 	}
 	g := newGuess(r.schema)
 	for _, name := range r.files {
@@ -507,6 +539,9 @@ func withoutVectors(s *schema.DatasetSchema, in *exchange.Input) (*schema.Datase
 func (r *reader) Schema() *schema.DatasetSchema { return r.schema }
 func (r *reader) Info() dataset.Info            { return r.info }
 func (r *reader) Close() error                  { return nil }
+
+// Templates returns the templates of key points beside.
+func (r *reader) Templates() []features.KeyPointTemplate { return r.poses }
 
 // value is a row of a file, what it says of the dataset or, in JSON lines, an item with its rows.
 type value struct {
@@ -735,7 +770,14 @@ func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 			tables, rows = map[string][]*schema.Dynamic{}, 0
 			return yield(batch, nil)
 		}
+		there := 0
 		for d, err := range r.decoded(ctx) {
+			if err == nil && r.isKnown(d) {
+				if d.table == schema.ItemTable {
+					there++
+				}
+				continue
+			}
 			if err == nil {
 				err = place(d.file, d.line, r.media(d))
 			}
@@ -755,10 +797,25 @@ func (r *reader) Rows(ctx context.Context) iter.Seq2[dataset.Batch, error] {
 				return
 			}
 		}
+		if there > 0 {
+			r.in.Warn("", 0, "%d items are in the dataset already and were left out", there)
+		}
 		if rows > 0 {
 			flush()
 		}
 	}
+}
+
+// isKnown reports whether the dataset that is added to has a source, an item, or the item of a row.
+func (r *reader) isKnown(d decodedRow) bool {
+	switch d.table {
+	case schema.SourceTable:
+		return r.known.HasSource(exchange.Text(d.row, "id"))
+	case schema.ItemTable:
+		return r.known.HasItem(exchange.Text(d.row, "id"))
+	}
+	ref, _ := exchange.Value(d.row, "item_ref").(features.ItemRef)
+	return r.known.HasItem(ref.ID)
 }
 
 // decodedRow is a row with its place.
