@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"testing"
+	"time"
 
 	"pixano/features"
 	"pixano/internal/lance"
@@ -115,5 +116,33 @@ func TestItemsFollow(t *testing.T) {
 		if has(left, boxes[0].ID) || !has(came, boxes[0].ID) || !has(came, added.ID) || len(left) != len(boxes)-1 {
 			t.Errorf("step %d: %s has %d boxes, %s %d", step, from, len(left), to, len(came))
 		}
+	}
+}
+
+// TestBackAfterClock: a row that comes back after it was deleted is newer than it was, also when the clock went back.
+func TestBackAfterClock(t *testing.T) {
+	ds := generated(t, 4).unchecked()
+	ctx := t.Context()
+	now := schema.Now()
+	ds.now = func() time.Time { return now }
+	box, _, err := byID(ctx, ds, []string{"bbox-00000001-2"})
+	if err != nil || len(box) != 1 {
+		t.Fatal(box, err)
+	}
+	put, err := ds.Apply(ctx, ChangeSet{Changes: []Change{Put("bboxes", box)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(-24 * time.Hour)
+	deleted, err := ds.Apply(ctx, ChangeSet{Changes: []Change{Delete("bboxes", box[0].ID)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := ds.Revert(ctx, ChangeID{Number: deleted.Number, Set: deleted.Set}, By{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if was, is := put.Rows[0].UpdatedAt, back.Rows[0].UpdatedAt; !is.After(was) {
+		t.Errorf("updated at %v, and at %v before it was deleted", is, was)
 	}
 }

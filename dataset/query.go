@@ -200,7 +200,7 @@ func (s *scan) inMemory(ctx context.Context, v *view, t *lance.Table, q Query) (
 			s.batches, done, err = v.d.cache.whole(ctx, t, version, p.Columns)
 			return err
 		}
-		rows, ok, err := v.d.cache.ordered(ctx, t, version, s.plan.order, p.Limit)
+		rows, ok, err := v.d.cache.ordered(ctx, t, version, s.plan.order, p.Offset, p.Limit)
 		if done = ok; ok {
 			rows = rows[min(p.Offset, len(rows)):]
 			rows = rows[:min(p.Limit, len(rows))]

@@ -18,6 +18,8 @@ import (
 const (
 	orderedRows = 131_072 // the engine sorts larger tables
 	keptOrders  = 4       // of a table; each takes 8 bytes a row
+	deepPage    = 8       // a page is deep beyond this part of the rows
+	fewValues   = 1024    // different texts in a column that are sorted instead of its rows
 )
 
 // whole returns columns, nil for all, of all rows of a table in storage order. It returns false unless they are in memory
@@ -57,7 +59,7 @@ func (t *cachedTable) rows() (n int) {
 
 // ordered returns the addresses of all rows of a table in an order by columns, of which so many are to be read. They must not
 // be changed. It returns false where the engine has to sort them.
-func (c *rowCache) ordered(ctx context.Context, t *lance.Table, version uint64, order []order, read int) ([]uint64, bool, error) {
+func (c *rowCache) ordered(ctx context.Context, t *lance.Table, version uint64, order []order, offset, read int) ([]uint64, bool, error) {
 	table := c.table(t.Name())
 	table.mu.Lock()
 	defer table.mu.Unlock()
@@ -66,7 +68,12 @@ func (c *rowCache) ordered(ctx context.Context, t *lance.Table, version uint64, 
 		return nil, false, err
 	}
 	// To sort a table the engine reads all of it, if only some columns: a second page is worth to have it in memory.
-	table.taken += max(int64(read), count/(2*cacheCost)+1)
+	// So is the first one where it is deep, as the engine keeps all rows before it in order.
+	worth := count/(2*cacheCost) + 1
+	if int64(offset) > count/deepPage {
+		worth *= 2
+	}
+	table.taken += max(int64(read), worth)
 	if ok, err := c.prepare(ctx, table, t, version); !ok || err != nil || table.version != version || table.rows() > orderedRows {
 		return nil, false, err
 	}
@@ -81,10 +88,6 @@ func (c *rowCache) ordered(ctx context.Context, t *lance.Table, version uint64, 
 	if rows, ok := table.orders[name.String()]; ok {
 		return rows, true, nil
 	}
-	compare, ok := table.comparer(order)
-	if !ok {
-		return nil, false, nil
-	}
 	there, err := addressesOf(ctx, t, "")
 	if err != nil {
 		return nil, false, err
@@ -93,24 +96,82 @@ func (c *rowCache) ordered(ctx context.Context, t *lance.Table, version uint64, 
 	addresses := make([]uint64, 0, table.rows())
 	for _, part := range table.parts {
 		for _, address := range part.rows {
-			if _, ok := slices.BinarySearch(there, address); ok {
+			for len(there) > 0 && there[0] < address {
+				there = there[1:]
+			}
+			if len(there) > 0 && there[0] == address {
 				places = append(places, len(addresses))
 			}
 			addresses = append(addresses, address)
 		}
 	}
-	slices.SortFunc(places, func(a, b int) int {
-		if c := compare(a, b); c != 0 {
-			return c
+	if !table.byFewTexts(order, places) {
+		compare, ok := table.comparer(order)
+		if !ok {
+			return nil, false, nil
 		}
-		return a - b
-	})
+		slices.SortFunc(places, func(a, b int) int {
+			if c := compare(a, b); c != 0 {
+				return c
+			}
+			return a - b
+		})
+	}
 	rows := make([]uint64, len(places))
 	for i, place := range places {
 		rows[i] = addresses[place]
 	}
 	table.orders[name.String()] = rows
 	return rows, true, nil
+}
+
+// byFewTexts sorts places of rows, which are in storage order, by a column of few different texts. It returns false, and leaves them as they
+// are, for other orders.
+func (t *cachedTable) byFewTexts(order []order, places []int) bool {
+	if len(order) != 1 {
+		return false
+	}
+	number := map[string]int{} // of a text
+	var texts []string
+	var numbers []int // by place
+	for _, part := range t.parts {
+		values, ok := leaf(part.batch, strings.Split(order[0].column.String(), "."))
+		column, isText := values.(*array.String)
+		if !ok || !isText || column.NullN() > 0 {
+			return false
+		}
+		for i := range column.Len() {
+			n, ok := number[column.Value(i)]
+			if !ok {
+				if n = len(texts); n == fewValues {
+					return false
+				}
+				number[column.Value(i)] = n
+				texts = append(texts, column.Value(i))
+			}
+			numbers = append(numbers, n)
+		}
+	}
+	sorted := slices.Sorted(slices.Values(texts))
+	if order[0].descending {
+		slices.Reverse(sorted)
+	}
+	starts := make([]int, len(texts)) // by number: where the next row of this text goes
+	counts := make([]int, len(texts))
+	for _, place := range places {
+		counts[numbers[place]]++
+	}
+	next := 0
+	for _, text := range sorted {
+		starts[number[text]] = next
+		next += counts[number[text]]
+	}
+	for _, place := range slices.Clone(places) {
+		n := numbers[place]
+		places[starts[n]] = place
+		starts[n]++
+	}
+	return true
 }
 
 // comparer compares rows by their places in storage order. It returns false for columns whose order only the engine knows.

@@ -87,7 +87,7 @@ func TestOrderInMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok, err := ds.cache.ordered(ctx, table, version, parsed, 1); !ok || err != nil {
+		if _, ok, err := ds.cache.ordered(ctx, table, version, parsed, 0, 1); !ok || err != nil {
 			t.Fatalf("step %d: the table is not in memory (%v)", step, err)
 		}
 		var all []sortable
@@ -116,6 +116,29 @@ func TestOrderInMemory(t *testing.T) {
 		}
 		if _, err := ds.Update(ctx, "item", changed); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestDeepPage: the first page that an order is asked for is taken from memory if it is deep.
+func TestDeepPage(t *testing.T) {
+	path := generated(t, 80).Path()
+	for _, c := range []struct {
+		offset int
+		want   bool
+	}{{0, false}, {40, true}} {
+		ds, err := Open(t.Context(), path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ds.Close()
+		// Few rows alone would be read into memory after any read.
+		ds.cache.table("item").taken = -1
+		if err := ds.Get(t.Context(), "item", new([]schema.Item), Query{OrderBy: "split desc", Limit: 1, Offset: c.offset}); err != nil {
+			t.Fatal(err)
+		}
+		if got := ds.cache.table("item").top != 0; got != c.want {
+			t.Errorf("after a page from %d on: in memory %v, want %v", c.offset, got, c.want)
 		}
 	}
 }

@@ -1173,6 +1173,10 @@ func (a *attempt) stamp(step *step, now *rowNow) error {
 	}
 	if step.back {
 		created = schema.Naive(step.created)
+		// Of a row that was deleted, the last time is in the row that comes back.
+		if _, before, err := schema.Times(step.row); err == nil && !updated.After(before) {
+			updated = before.Add(time.Microsecond)
+		}
 	}
 	if updated.Before(created) {
 		updated = created
