@@ -11,6 +11,7 @@ export interface Def {
 	page: 'all' | 'library' | 'explorer' | 'item';
 	typing?: boolean; // inside of text fields too
 	tool?: string; // counts with this tool in hand alone
+	fixed?: boolean; // what parts do with keys themselves while they have the focus: listed in the help alone
 }
 
 const def = (page: Def['page'], scope: Scope, id: string, title: Key, keys: string, typing = false): Def => ({
@@ -39,6 +40,8 @@ export const defs: Def[] = [
 	def('explorer', 'page', 'explore.overlays', 'cmd.overlays', 'o'),
 	def('explorer', 'page', 'explore.all', 'cmd.all', 'Ctrl+a'),
 	def('explorer', 'page', 'explore.models', 'cmd.models', ''),
+	{ ...def('explorer', 'page', 'explore.width', 'cmd.width', 'ArrowLeft | ArrowRight | Home'), fixed: true },
+	{ ...def('explorer', 'page', 'explore.bins', 'cmd.bins', 'Shift+ArrowLeft | Shift+ArrowRight | Enter'), fixed: true },
 
 	def('item', 'page', 'undo', 'cmd.undo', 'Ctrl+z'),
 	def('item', 'page', 'redo', 'cmd.redo', 'Ctrl+Shift+z | Ctrl+y'),
@@ -86,3 +89,15 @@ export function cmd(id: string, run: () => void, when?: () => boolean): Cmd {
 	if (!d) throw new Error(`no command ${id}`);
 	return { ...d, run, when };
 }
+
+// fixed are the commands of a page that parts of it do themselves.
+export const fixed = (page: Def['page']): Cmd[] =>
+	defs
+		.filter((d) => d.fixed && d.page === page)
+		.map((d) =>
+			cmd(
+				d.id,
+				() => {},
+				() => false,
+			),
+		);

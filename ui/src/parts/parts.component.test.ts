@@ -1,7 +1,8 @@
 // @vitest-environment jsdom
 // Parts by themselves: what the keyboard does, and that axe finds nothing wrong.
 import { clean, press, text } from './testing';
-import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
+import { cleanup, fireEvent, render, screen, within } from '@testing-library/svelte';
+import { tick } from 'svelte';
 import { afterEach, expect, test, vi } from 'vitest';
 
 afterEach(cleanup);
@@ -28,18 +29,86 @@ test('Splitter: arrows move it between its ends', async () => {
 	await rerender({ reverse: true });
 	await fireEvent.keyDown(bar, { key: 'ArrowRight' });
 	expect(onchange).toHaveBeenLastCalledWith(284);
+	// Home and a double click bring back what is normal; keys of the page stay with it.
+	await rerender({ reverse: false, value: 205, normal: 240 });
+	await fireEvent.keyDown(bar, { key: 'Home' });
+	expect(onchange).toHaveBeenLastCalledWith(240);
+	await fireEvent.keyDown(bar, { key: 'ArrowLeft' });
+	expect(onchange).toHaveBeenLastCalledWith(200);
+	await fireEvent.dblClick(bar);
+	expect(onchange).toHaveBeenLastCalledWith(240);
+	const calls = onchange.mock.calls.length;
+	expect(await fireEvent.keyDown(bar, { key: 'ArrowRight', shiftKey: true })).toBe(true);
+	expect(onchange).toHaveBeenCalledTimes(calls);
 	await clean();
+});
+
+test('Bins: one stop of Tab, a range by Shift and arrows, told, applied by Enter and dropped by Escape', async () => {
+	const { default: Bins } = await import('./filters/Bins.svelte');
+	let where = "split = 'val'";
+	const edit = vi.fn((fn: (text: string) => string) => void (where = fn(where)));
+	const facet = {
+		table: 'item',
+		field: 'score',
+		kind: 'number',
+		type: 'float',
+		rows: 10,
+		min: 0,
+		max: 4,
+		bins: [4, 3, 2, 1].map((count, i) => ({ start: i, end: i + 1, count })),
+	};
+	const { rerender } = render(Bins, { field: 'score', facet, where, edit });
+	const group = screen.getByRole('group', { name: 'score' });
+	const bars = within(group).getAllByRole('button');
+	expect(bars.map((b) => b.tabIndex)).toEqual([0, -1, -1, -1]);
+	await clean();
+	bars[0].focus();
+	press('ArrowRight');
+	await tick();
+	expect([document.activeElement, bars.map((b) => b.tabIndex)]).toEqual([bars[1], [-1, 0, -1, -1]]);
+	press('ArrowRight', { shiftKey: true });
+	await tick();
+	expect(screen.getByRole('status').textContent).toBe('1 to 3: 5');
+	press('ArrowRight', { shiftKey: true });
+	await tick();
+	expect(screen.getByRole('status').textContent).toBe('1 to 4: 6');
+	expect(within(group).getAllByRole('button', { pressed: true })).toEqual(bars.slice(1));
+	await fireEvent.pointerUp(window); // of something else
+	expect(edit).not.toHaveBeenCalled();
+	expect(press('Escape')).toBe(false); // it does not close what the bars lie in
+	await tick();
+	expect([screen.getByRole('status').textContent, within(group).queryAllByRole('button', { pressed: true })]).toEqual(['', []]);
+	expect(press('Escape')).toBe(true);
+	press('ArrowLeft', { shiftKey: true }); // backwards, over where it began
+	press('ArrowLeft', { shiftKey: true });
+	await tick();
+	expect(screen.getByRole('status').textContent).toBe('1 to 4: 6');
+	await fireEvent.click(document.activeElement!, { detail: 0 }); // Enter
+	expect(where).toBe("split = 'val' AND score BETWEEN 1 AND 4");
+	await rerender({ where });
+	screen.getByRole('group', { name: 'score, from 1 to 4' });
+	bars[1].focus();
+	press('Home', { shiftKey: true });
+	bars[0].blur(); // what is not applied is dropped
+	await tick();
+	expect(screen.getByRole('status').textContent).toBe('');
 });
 
 test('Dialog: it is named, and its button closes it', async () => {
 	const { default: Dialog } = await import('./ui/Dialog.svelte');
 	const onclose = vi.fn();
+	const before = document.body.appendChild(document.createElement('button'));
+	before.focus();
 	render(Dialog, { open: true, title: 'Delete 3 items?', children: text('All of them go.'), onclose });
 	expect(screen.getByRole('dialog', { name: 'Delete 3 items?' })).toBeTruthy();
+	before.textContent = 'b';
 	await clean();
+	screen.getByRole('button', { name: 'Close' }).focus();
 	await fireEvent.click(screen.getByRole('button', { name: 'Close' }));
 	expect(onclose).toHaveBeenCalled();
 	expect(screen.queryByRole('dialog')).toBeNull();
+	expect(document.activeElement).toBe(before);
+	before.remove();
 });
 
 test('Toasts: told politely, with an action and a way to dismiss', async () => {

@@ -140,6 +140,7 @@ test('a selection: set a field, undo, delete, undo; saved views; more like one',
 	await expect.poll(weather).toEqual(['snow', 'snow', 'snow']);
 	await page.getByRole('button', { name: 'Undo' }).click();
 	await expect.poll(weather).toEqual(before);
+	await page.getByRole('status').getByText('Undone: 3 items changed').waitFor();
 
 	const boxes = await count('bboxes', {});
 	await bar.getByRole('button', { name: 'Delete' }).click();

@@ -10,6 +10,7 @@ export interface Picture {
 }
 
 const kept = 12;
+const order = 'pixano.pictures'; // the names of those that are kept, oldest first: storages have no order of their own
 const key = (id: string) => `pixano.picture ${id}`;
 const memory = new Map<string, Picture>();
 
@@ -25,12 +26,14 @@ export function picture(id: string): Picture | null {
 	}
 }
 
-function keep(p: Picture): string {
+// keep gives a picture its name, and forgets the oldest of many.
+export function keep(p: Picture): string {
 	const id = newId().slice(0, 8);
 	memory.set(id, p);
 	try {
-		const old = Object.keys(sessionStorage).filter((k) => k.startsWith(key('')));
-		for (const k of old.slice(0, Math.max(0, old.length - kept + 1))) sessionStorage.removeItem(k);
+		const ids = [...(JSON.parse(sessionStorage.getItem(order) ?? '[]') as string[]), id];
+		for (const old of ids.splice(0, Math.max(0, ids.length - kept))) sessionStorage.removeItem(key(old));
+		sessionStorage.setItem(order, JSON.stringify(ids));
 		sessionStorage.setItem(key(id), JSON.stringify(p));
 	} catch {
 		// In memory alone.
