@@ -59,6 +59,7 @@ export const defs: Def[] = [
 	def('item', 'page', 'class', 'cmd.class', 'Shift+c'),
 	def('item', 'page', 'relink', 'cmd.relink', 'Shift+m'),
 	def('item', 'page', 'like', 'cmd.like', ''),
+	{ ...def('item', 'page', 'object.menu', 'object.menu', 'Shift+F10'), fixed: true },
 	def('item', 'page', 'into', 'cmd.into', ';'),
 	def('item', 'page', 'review', 'cmd.review', 'Shift+r'),
 	def('item', 'page', 'review.accept', 'review.accept', 'y'),

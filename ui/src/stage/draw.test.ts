@@ -427,6 +427,48 @@ test('previews of smart segmentation: one question at a time, the newest place w
 	expect([...b.masks]).toEqual([]);
 });
 
+test('smart, on another frame: the preview goes, and what was asked about the last one is asked about this one', async () => {
+	const questions: { done(m: RLE | null): void; signal: AbortSignal }[] = [];
+	const asked: Prompt[] = [];
+	const square: RLE = rleOf(drawRings([[10, 10, 60, 10, 60, 60, 10, 60]], 150, 200), [150, 200]);
+	const b = bench((h) =>
+		smartTool(h, {
+			color: () => 0,
+			fill: () => 1,
+			negative: () => false,
+			ask: async (prompt): Promise<Segment> => {
+				asked.push(prompt);
+				return { mask: square, source: { name: 'source', id: 'model' }, metadata: {} };
+			},
+			look: (_, signal) => new Promise((done) => questions.push({ done, signal })),
+			previews: () => true,
+			state: () => {},
+		}),
+	);
+	const wait = () => new Promise((done) => setTimeout(done, 60));
+	const move = (x: number, y: number) => b.tool.move({ x, y, screen: { x, y }, button: 0, shift: false, alt: false, ctrl: false }, false);
+	move(20, 20);
+	await wait();
+	questions[0].done(square);
+	await wait();
+	b.tool.fresh!();
+	await wait();
+	expect(questions).toHaveLength(1); // frames that are passed by ask for nothing
+	move(20, 20);
+	await wait();
+	expect(questions).toHaveLength(2);
+	b.tool.fresh!();
+	expect(questions[1].signal.aborted).toBe(true);
+	b.click(20, 20);
+	await wait();
+	b.tool.fresh!();
+	b.key('Enter'); // the answer of the last frame is not taken for one of this
+	expect(b.log).toEqual([]);
+	await wait();
+	expect(asked.map((a) => a.points.length)).toEqual([1, 1]);
+	expect(b.log).toEqual(['add 2500']);
+});
+
 test('a tool that is loaded later gets what was done with it until then', async () => {
 	let give: (t: Tool) => void = () => {};
 	let real: Tool | null = null;

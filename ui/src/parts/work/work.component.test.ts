@@ -323,6 +323,65 @@ test('HistoryPanel: steps of the session are gone to; without the server it says
 	await clean();
 });
 
+test('undo and redo say what they did, also when it is the same again', async () => {
+	const w = await working();
+	const said = () => w.spoken.replace('\u00a0', '');
+	w.undo();
+	expect(said()).toBe('Nothing to undo');
+	w.select(['bboxes\na', 'bboxes\nb']);
+	w.remove();
+	w.setClass(['bboxes\nc'], 'bus');
+	w.setClass(['bboxes\nd'], 'bus');
+	w.undo();
+	expect(said()).toBe('Undone: Set class');
+	const first = w.spoken;
+	w.undo();
+	expect(said()).toBe('Undone: Set class');
+	expect(w.spoken).not.toBe(first); // or nobody would hear it
+	w.undo();
+	expect(said()).toBe('Undone: Delete, 2 objects');
+	w.redo();
+	expect(said()).toBe('Redone: Delete, 2 objects');
+	w.jump(3);
+	expect([said(), category(w, 'od')]).toEqual(['Redone: 2 steps', 'bus']);
+	w.redo();
+	expect(said()).toBe('Nothing to redo');
+	w.setTool('box');
+	expect(said()).toBe('Drag, or click two corners. Arrows and Enter draw from the keyboard.');
+});
+
+test('Properties: a menu of what can be done with the selection', async () => {
+	const w = await working();
+	const { keymap } = await import('../../keys.svelte');
+	const { cmd } = await import('../../commands');
+	const { default: Properties } = await import('./Properties.svelte');
+	const run = vi.fn();
+	const off = keymap.add([
+		cmd('like', run, () => w.selection.size === 1),
+		cmd('delete', () => w.remove()),
+		cmd(
+			'relink',
+			() => {},
+			() => false,
+		),
+	]);
+	render(Properties, { work: w });
+	expect(screen.queryByRole('button', { name: 'What can be done with the selection' })).toBeNull();
+	w.select(['bboxes\na']);
+	await tick();
+	screen.getByRole('button', { name: 'What can be done with the selection' }).focus();
+	press('ArrowDown');
+	const menu = screen.getByRole('dialog', { name: 'What can be done with the selection' });
+	const like = await within(menu).findByRole('button', { name: 'Find items like the selected object' });
+	expect(within(menu).getAllByRole('button')).toHaveLength(2);
+	await clean();
+	await fireEvent.click(like);
+	expect(run).toHaveBeenCalledOnce();
+	await tick();
+	expect(within(menu).queryByRole('button')).toBeNull(); // closed
+	off();
+});
+
 test('Conflicts: mine, theirs, or field by field', async () => {
 	const box = { item_ref: { name: 'item', id: 'i' }, source_ref: { name: 'source', id: 'truth' }, format: 'xywh', is_normalized: true };
 	const { default: Conflicts } = await import('./Conflicts.svelte');

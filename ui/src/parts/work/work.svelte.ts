@@ -17,12 +17,12 @@ import { underReview } from '../../store/review';
 import { problemsOf, type Problem } from '../../store/problems';
 import { Session, type Copied, type Target } from '../../store/session';
 import { known, type Template } from '../../store/templates';
-import { keyOf, newId, refOf, sameValue, type Data, type Patch, type Place, type Row } from '../../store/types';
+import { keyOf, newId, refOf, sameValue, type Command, type Data, type Patch, type Place, type Row } from '../../store/types';
 import { kept, plain, type Adjust } from '../../stage/adjust';
 import type { Picture } from '../../stage/gl/image';
 import { Scene } from '../../stage/scene';
 import { health } from '../../health.svelte';
-import { t, type Key } from '../../i18n';
+import { number, t, type Key } from '../../i18n';
 import { annotator, prefs, save } from '../../prefs.svelte';
 import { asked, toQuery } from '../explore/query';
 import { parse } from '../filters/expr';
@@ -32,6 +32,7 @@ import { Live } from './live.svelte';
 import { Merging } from './merging.svelte';
 import { Poses } from './pose.svelte';
 import { Review } from './review.svelte';
+import { stepName } from './steps';
 import { toolById } from './tools';
 
 // tab names this browser tab, for the journal.
@@ -152,19 +153,22 @@ export class Work {
 	segmenting: { at: 'idle' | 'asking' | 'failed'; message: string } = $state.raw({ at: 'idle', message: '' });
 	preparing = $state(false); // a model computes what previews need of the image
 	intoSelected = $state(false);
-	hint: Key | null = $state(null);
 	pixel: number[] | null = $state.raw(null); // the values of the picture under the pointer
 	pointer: { x: number; y: number } | null = $state.raw(null);
 	zoom = $state(1);
 	pane = $state(0); // the view in focus
 	alone = $state(untrack(() => prefs.tabs)); // only that one is shown
 	frame = $state(0);
+	menu: { x: number; y: number } | null = $state.raw(null); // of the selected objects, on the screen
 	picking: { keys: string[] } | null = $state.raw(null); // the class picker is open for these
 	stack: { x: number; y: number; keys: string[] } | null = $state.raw(null);
 	values: string[] = $state.raw([]);
 
 	readonly stages = new Map<number, Stage>();
 	readonly cameras = new Map<string, { item: string; camera: Camera }>(); // of views that are not shown now
+	// What the line of hints says, also to those who hear it: what a tool wants, or what was done.
+	private line: { hint: Key | null; said: string } = $state.raw({ hint: null, said: '' });
+	readonly spoken = $derived(this.line.hint ? t(this.line.hint) : this.line.said);
 	private tools = new Map<number, Map<string, Tool>>(); // by view and id
 	private load: AbortController | null = null;
 	private wanted = ''; // the item that was asked for last, and what brings it
@@ -312,6 +316,7 @@ export class Work {
 		this.stack = null;
 		this.picking = null;
 		this.panel = null;
+		this.menu = null;
 		this.merging.clear();
 		this.frame = 0;
 		this.hint = toolById.get(this.tool)?.hint ?? null;
@@ -824,15 +829,43 @@ export class Work {
 
 	undo(): void {
 		if (!this.item) return;
-		const tool = this.toolOf(this.pane);
-		if (!tool.undo()) this.session?.undo();
-		this.keep();
+		const part = this.toolOf(this.pane).undo();
+		this.told('undone', part, part ? null : this.session?.undo());
 	}
 
 	redo(): void {
 		if (!this.item) return;
-		if (!this.toolOf(this.pane).redo()) this.session?.redo();
+		const part = this.toolOf(this.pane).redo();
+		this.told('redone', part, part ? null : this.session?.redo());
+	}
+
+	private told(word: 'undone' | 'redone', part: boolean, c: Command | null | undefined): void {
 		this.keep();
+		if (!c) return this.say(part ? t(word, { what: t('step.part') }) : t(`${word}.none`));
+		const n = c.patches.filter((p) => (p.after ?? p.before)?.table_info.group === 'annotations').length;
+		const what = stepName(c.label);
+		this.say(t(word, { what: n > 1 ? `${what}, ${t('objects.n', { n, count: number(n) })}` : what }));
+	}
+
+	// jump undoes or redoes up to a place in the history.
+	jump(to: number): void {
+		const { history } = this.session!;
+		const n = to - history.position;
+		this.session!.jump(to);
+		this.keep();
+		if (n !== 0) this.say(t(n < 0 ? 'undone' : 'redone', { what: t('steps.n', { n: Math.abs(n) }) }));
+	}
+
+	get hint(): Key | null {
+		return this.line.hint;
+	}
+	set hint(hint: Key | null) {
+		this.line = { hint, said: '' };
+	}
+
+	// say tells something once. What is said twice in a row is heard only if it is not the same.
+	say(text: string): void {
+		this.line = { hint: null, said: text === this.line.said ? `${text}\u00a0` : text };
 	}
 
 	// keep drops what is no longer there from the selection.

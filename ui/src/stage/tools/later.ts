@@ -71,6 +71,7 @@ export function later(name: string, host: Host, load: () => Promise<Tool>): Tool
 		draw: (ctx, view) => tool?.draw(ctx, view),
 		edit: (key) => run((t) => t.edit?.(key)),
 		leave: () => tool?.leave?.(),
+		fresh: () => tool?.fresh?.(),
 		finish() {
 			forget();
 			tool?.finish?.();

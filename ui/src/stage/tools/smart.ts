@@ -267,6 +267,17 @@ export function smartTool(host: Host, options: SmartOptions): Tool {
 			go(next);
 			return true;
 		},
+		fresh() {
+			looking?.abort();
+			looking = null;
+			// What was asked about is no longer there: the same is asked of what is.
+			if (empty()) unlook();
+			else {
+				answer = null;
+				go(prompt);
+			}
+			host.redraw();
+		},
 		finish: clear,
 		leave() {
 			pointer = null;

@@ -66,6 +66,7 @@ export interface Tool {
 	double?(p: Pointer): void; // a double click, after both clicks
 	edit?(key: string): void; // takes a shape in hand
 	leave?(): void; // the pointer is no longer over the view
+	fresh?(): void; // another picture is shown, such as the next frame
 	finish?(): void; // another tool or item comes: keep what is half drawn
 	readonly right?: boolean; // takes the right button too
 }
