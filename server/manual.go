@@ -26,8 +26,8 @@ var manualPage = template.Must(template.New("manual").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
 <style>
-:root { color-scheme: light dark; --line: #8884; --code: #8881; --accent: #0b5fc2; }
-@media (prefers-color-scheme: dark) { :root { --accent: #5aa9ff; } }
+:root { color-scheme: light dark; --line: #8884; --code: #8881; --accent: #0b5fc2; background: #ffffff; color: #171b20; }
+@media (prefers-color-scheme: dark) { :root { --accent: #5aa9ff; background: #0f1216; color: #e8ecf1; } }
 body { font: 15px/1.6 system-ui, sans-serif; margin: 0 auto; max-width: 56rem; padding: 1rem 1.5rem 4rem; }
 nav { border-bottom: 1px solid var(--line); padding-bottom: .5rem; }
 nav a { margin-right: 1rem; }

@@ -1,0 +1,1 @@
+import"./disclose-version-xihTtKlq.js";import{At as e,K as t,P as n,S as r,W as i,dt as a,st as o}from"./i18n-B8-vpOzn.js";var s=t(`<div class="bar svelte-cqc80w" role="group"><!></div>`);function c(t,c){var l=s(),u=a(l);n(u,()=>c.children),e(l),o(()=>r(l,`aria-label`,c.label)),i(t,l)}export{c as t};

@@ -1,0 +1,1 @@
+import"./disclose-version-xihTtKlq.js";import{h as e,m as t}from"./i18n-B8-vpOzn.js";import{t as n}from"./Icon-BfIWbKh-.js";var r=new Set([`$$slots`,`$$events`,`$$legacy`]);function i(i,a){let o=t(a,r),s={name:`list-filter`,size:24,node:[[`path`,{d:`M2 5h20`}],[`path`,{d:`M6 12h12`}],[`path`,{d:`M9 19h6`}]]};n(i,e(()=>o,{get icon(){return s}}))}export{i as t};

@@ -1,1 +1,0 @@
-import"./disclose-version-xihTtKlq.js";import{h as e,m as t}from"./i18n-Cza6dqsK.js";import{t as n}from"./Icon-NzbSP-PE.js";var r=new Set([`$$slots`,`$$events`,`$$legacy`]);function i(i,a){let o=t(a,r),s={name:`square`,size:24,node:[[`rect`,{width:`18`,height:`18`,x:`3`,y:`3`,rx:`2`}]]};n(i,e(()=>o,{get icon(){return s}}))}export{i as t};
