@@ -1,6 +1,6 @@
 import type { Answer, Change, ChangeSet } from '../store/savequeue';
 import { keyOf, type Group, type Row } from '../store/types';
-import { ApiError, get, path, post, root } from './client';
+import { ApiError, bytes, get, path, post, root } from './client';
 
 export { ApiError, isAbort, onAway } from './client';
 
@@ -161,6 +161,7 @@ export const media = {
 		'/' +
 		url.split('/').map(encodeURIComponent).join('/') +
 		(width ? `?w=${width}` : ''),
+	file: bytes,
 };
 
 interface Problem {

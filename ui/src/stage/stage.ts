@@ -133,9 +133,9 @@ export class Stage {
 		this.o.onCamera(this.camera, by);
 	}
 
-	fit(): void {
+	fit(turn = this.camera.turn): void {
 		this.touched = false;
-		this.setCamera(fit(this.image, this.size, this.camera.turn));
+		this.setCamera(fit(this.image, this.size, turn));
 	}
 
 	showRect(r: Rect): void {
@@ -152,8 +152,7 @@ export class Stage {
 	}
 
 	turn(): void {
-		this.camera = { ...this.camera, turn: ((this.camera.turn + 1) & 3) as Camera['turn'] };
-		this.fit();
+		this.fit(((this.camera.turn + 1) & 3) as Camera['turn']);
 		this.invalidate('image', 'shapes', 'hud');
 	}
 

@@ -27,19 +27,48 @@ beforeAll(async () => {
 	writeFileSync(join(split, 'b_grey.tif'), tiff(grey));
 	writeFileSync(join(split, 'c_colours.png'), png(colours));
 	writeFileSync(join(split, 'd_large.png'), png(large));
+	b = await browser();
+	const photo = await turnedPhoto();
+	writeFileSync(join(split, 'e_photo.jpg'), photo);
+	const coco = join(dir, 'coco');
+	mkdirSync(coco);
+	writeFileSync(join(coco, 'e_photo.jpg'), photo);
+	const image = { id: 1, file_name: 'e_photo.jpg', width: 60, height: 120 }; // as those who look at it see it
+	writeFileSync(join(coco, 'instances.json'), JSON.stringify({ images: [image], annotations: [], categories: [] }));
 	for (const args of [
 		['init', join(dir, 'data')],
 		['data', 'import', join(dir, 'data'), photos, '--type', 'image', '--name', dataset, '--quiet'],
+		['data', 'import', join(dir, 'data'), coco, '--format', 'coco', '--name', 'upright', '--quiet'],
 	]) {
 		const made = spawnSync(pixano(), args, { encoding: 'utf8' });
 		if (made.status !== 0) throw new Error(made.stderr);
 	}
 	server = new Server(join(dir, 'data'));
 	await server.start();
-	b = await browser();
 	const views = await server.json<{ data: { url: string; item_ref: { id: string } } }[]>(`/views/${dataset}/image?limit=10`);
-	for (const v of views) items[/([abcd])_/.exec(v.data.url)![1]] = v.data.item_ref.id;
+	for (const v of views) items[/([abcde])_/.exec(v.data.url)![1]] = v.data.item_ref.id;
 });
+// turnedPhoto is a JPEG file whose pixels lie on their side: 120 wide and 60 high, the left half blue, the right one red; its
+// EXIF says that a quarter turn clockwise brings it upright.
+async function turnedPhoto(): Promise<Buffer> {
+	const page = await b.newPage();
+	const text = await page.evaluate(() => {
+		const canvas = document.createElement('canvas');
+		[canvas.width, canvas.height] = [120, 60];
+		const c = canvas.getContext('2d')!;
+		['#1e1ec8', '#c81e1e'].forEach((ink, i) => {
+			c.fillStyle = ink;
+			c.fillRect(60 * i, 0, 60, 60);
+		});
+		return canvas.toDataURL('image/jpeg', 0.95);
+	});
+	await page.close();
+	const file = Buffer.from(text.slice(text.indexOf(',') + 1), 'base64');
+	const tiff = '4d4d002a00000008' + '0001' + '0112000300000001' + '00060000' + '00000000';
+	const exif = Buffer.from('ffe10022' + '457869660000' + tiff, 'hex');
+	return Buffer.concat([file.subarray(0, 2), exif, file.subarray(2)]);
+}
+
 afterAll(async () => {
 	await b?.close();
 	await server?.kill();
@@ -235,3 +264,43 @@ for (const gl of ['1', '0'])
 		expect(errors).toEqual([]);
 		await context.close();
 	});
+
+test('a photo that is stored turned is shown upright, with coordinates of the pixels as they are stored', async () => {
+	const { page, errors, context } = await open(b);
+	interface S {
+		camera: { scale: number; x: number; y: number; turn: number };
+		image: { width: number; height: number };
+	}
+	const stage = () => page.evaluate(() => (globalThis as unknown as { pixanoStages: Map<number, S> }).pixanoStages.get(0) as S);
+	const turn = async () => (await stage()).camera.turn;
+	// under names what lies below a place of the stage, between 0 and 1 of what is seen of the picture.
+	const under = async (x: number, y: number) => {
+		const { camera, image } = await stage();
+		const [w, h] = camera.turn & 1 ? [image.height, image.width] : [image.width, image.height];
+		const r = (await page.locator('[data-stage="0"]').boundingBox())!;
+		await page.mouse.move(r.x + camera.x + x * w * camera.scale, r.y + camera.y + y * h * camera.scale);
+		const status = page.locator('footer');
+		await expect.poll(() => status.textContent()).toMatch(/R \d+/);
+		const [, px, py, red, blue] = /x (\d+) y (\d+).*R (\d+) G \d+ B (\d+)/s.exec((await status.textContent())!)!;
+		return [Number(px), Number(py), Number(red) > Number(blue) ? 'red' : 'blue'];
+	};
+	await page.goto(`${server.url}/app/d/${dataset}/i/${items.e}`);
+	await expect.poll(turn).toBe(1);
+	expect((await stage()).image).toEqual({ width: 120, height: 60 });
+	expect(await under(0.51, 0.26)).toEqual([31, 29, 'blue']);
+	expect(await under(0.51, 0.76)).toEqual([91, 29, 'red']);
+	await page.screenshot({ path: `${shots}/exif.png` });
+	// The next item is not turned.
+	await page.goto(`${server.url}/app/d/${dataset}/i/${items.d}`);
+	await expect.poll(async () => (await stage())?.image?.width).toBe(3840);
+	expect(await turn()).toBe(0);
+	// Annotations of others may be those of the turned picture: the size of the view tells.
+	const [{ data }] = await server.json<{ data: { item_ref: { id: string } } }[]>('/views/upright/image?limit=1');
+	await page.goto(`${server.url}/app/d/upright/i/${data.item_ref.id}`);
+	await expect.poll(async () => (await stage())?.image?.height).toBe(120);
+	expect(await under(0.51, 0.26)).toEqual([30, 31, 'blue']);
+	expect(await under(0.51, 0.76)).toEqual([30, 91, 'red']);
+	expect(await turn()).toBe(0);
+	expect(errors).toEqual([]);
+	await context.close();
+});

@@ -17,7 +17,7 @@ export async function findLike(work: Work): Promise<void> {
 	const { item } = work;
 	try {
 		const view = work.viewOf(work.focused);
-		const image = await bitmapOf(work.dataset, String(view.data.url ?? ''));
+		const image = await bitmapOf(work.dataset, String(view.data.url ?? ''), viewSize(view));
 		const r = stage.scene.rects[at];
 		const k = image.width / (viewSize(view).width || image.width); // the file can be smaller than the view says
 		const x = Math.max(0, (r.x - r.w * margin) * k),

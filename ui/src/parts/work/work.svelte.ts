@@ -2,7 +2,8 @@ import { untrack } from 'svelte';
 import { templates } from '../../api/templates';
 import { changes, datasets, isAbort, items, media, type Dataset, type Neighbours } from '../../api';
 import { Decoder } from '../../masks/decoder';
-import { toScreen, type Camera, type Rect } from '../../stage/camera';
+import { toScreen, type Camera, type Rect, type Size } from '../../stage/camera';
+import { orientationOf, turnOf } from '../../stage/exif';
 import type { Stage } from '../../stage/stage';
 import { nothing, type Host, type Tool } from '../../stage/tools/tool';
 import { coordsOf, viewSize } from '../../store/boxes';
@@ -353,7 +354,7 @@ export class Work {
 		rows.then(
 			(list) => {
 				const view = list.find((r) => r.table_info.base_schema === 'Image');
-				if (view && typeof view.data.url === 'string') pictureOf(this.dataset, view.data.url).catch(() => {});
+				if (view && typeof view.data.url === 'string') pictureOf(this.dataset, view.data.url, viewSize(view)).catch(() => {});
 			},
 			() => prefetched.delete(key),
 		);
@@ -955,27 +956,27 @@ export class Work {
 
 const prefetched = new Map<string, { rows: Promise<Row[]>; asked: number; news: number }>();
 
-// pictureOf loads what is shown of a view: an image, or the samples of one of 16 bits.
-export async function pictureOf(dataset: string, url: string): Promise<Picture> {
+// pictureOf loads what is shown of a view of a size: an image, or the samples of one of 16 bits.
+export async function pictureOf(dataset: string, url: string, size: Size): Promise<Picture> {
 	const kind = /\.(png|tiff?)$/i.exec(url);
 	const deep = kind && (await import('./samples').then((m) => m.samplesOf(dataset, url)).catch(() => null));
 	// Browsers show no TIFF: the server makes a JPEG of it.
-	return deep ?? imageOf(dataset, url, kind && kind[1].toLowerCase() !== 'png' ? 3840 : undefined);
+	return deep ?? imageOf(dataset, url, size, kind && kind[1].toLowerCase() !== 'png' ? 3840 : undefined);
 }
 
 // bitmapOf loads a view as pixels to draw; those of 16 bits as the server reduces them.
-export async function bitmapOf(dataset: string, url: string): Promise<ImageBitmap> {
-	const picture = await pictureOf(dataset, url);
-	return picture instanceof ImageBitmap ? picture : imageOf(dataset, url, 3840);
+export async function bitmapOf(dataset: string, url: string, size: Size): Promise<ImageBitmap> {
+	const picture = await pictureOf(dataset, url, size);
+	return picture instanceof ImageBitmap ? picture : imageOf(dataset, url, size, 3840);
 }
 
 // imageOf decodes an image, and keeps the last few.
 const images = new Map<string, Promise<ImageBitmap>>();
-function imageOf(dataset: string, url: string, width?: number): Promise<ImageBitmap> {
+function imageOf(dataset: string, url: string, size: Size, width?: number): Promise<ImageBitmap> {
 	const address = media.url(dataset, url, width);
 	let image = images.get(address);
 	if (!image) {
-		image = loadImage(address);
+		image = /\.jpe?g$/i.test(url) ? loadPhoto(address, size) : loadImage(address);
 		images.set(address, image);
 		image.catch(() => images.delete(address));
 		while (images.size > 6) {
@@ -987,10 +988,34 @@ function imageOf(dataset: string, url: string, width?: number): Promise<ImageBit
 	return image;
 }
 
+const bitmapOptions: ImageBitmapOptions = { premultiplyAlpha: 'none', colorSpaceConversion: 'default' };
+
+// turns are the quarter turns that bring pictures upright whose pixels are stored turned.
+export const turns = new WeakMap<Picture, Camera['turn']>();
+
+// loadPhoto decodes the pixels as they are stored, which is what coordinates of datasets count; browsers would turn them as
+// the camera says. Where the view has the size of the turned picture, its annotations are those of the turned one.
+async function loadPhoto(address: string, size: Size): Promise<ImageBitmap> {
+	const file = (await media.file(address)) ?? new ArrayBuffer(0);
+	const found = orientationOf(file);
+	const decode = () => createImageBitmap(new Blob([file], { type: 'image/jpeg' }), bitmapOptions);
+	if (!found || found.value === 1) return decode();
+	const bytes = new Uint8Array(file);
+	bytes[found.at] = 1;
+	const stored = await decode();
+	if (found.value >= 5 && stored.width !== stored.height && stored.width === size.height && stored.height === size.width) {
+		stored.close();
+		bytes[found.at] = found.value;
+		return decode();
+	}
+	turns.set(stored, turnOf(found.value));
+	return stored;
+}
+
 async function loadImage(address: string): Promise<ImageBitmap> {
 	const img = new Image();
 	img.decoding = 'async';
 	img.src = address;
 	await img.decode();
-	return createImageBitmap(img, { premultiplyAlpha: 'none', colorSpaceConversion: 'default' });
+	return createImageBitmap(img, bitmapOptions);
 }

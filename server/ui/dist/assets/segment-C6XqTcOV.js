@@ -1,1 +1,0 @@
-import{f as e,h as t,m as n,v as r}from"./index-C-skBcoj.js";var i={models:t=>e(`${r()}inference/models/list?task=image_mask_generation`,t),mask:async(e,r,i)=>(await t(n(`inference`,`tasks`,`mask-generation`,`image`),{dataset_id:e,...r},i)).mask};export{i as t};
