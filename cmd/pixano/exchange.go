@@ -125,7 +125,7 @@ func writeJSON(w io.Writer, v any) error {
 // what is in use would be most of their memory. GOGC in the environment wins.
 func leanMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(40)
+		debug.SetGCPercent(30)
 	}
 }
 

@@ -300,7 +300,7 @@ func (s *settings) rows(in *inputs, from, to int) *tables {
 // child times this side.
 func (s *settings) child(ctx context.Context) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(40) // as the command does
+		debug.SetGCPercent(30) // as the command does
 	}
 	in, err := s.inputs()
 	if err != nil {

@@ -71,7 +71,7 @@ func runChild(ctx context.Context, what string, args []string) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(40) // as the command does
+	debug.SetGCPercent(30) // as the command does
 	begun := time.Now()
 	switch what {
 	case "import":
