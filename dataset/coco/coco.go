@@ -183,20 +183,14 @@ var (
 // superColumn is the column of objects for what COCO says of their categories.
 const superColumn = "supercategory"
 
-// others calls fn for the members of an element that are none of some keys, nor ours.
+// others calls fn for the members of an element, which was decoded before, that are none of some keys, nor ours.
 func others(raw json.RawMessage, keys []string, fn func(key string, value json.RawMessage) error) error {
-	members, err := exchange.Members(raw)
-	if err != nil {
-		return err
-	}
-	for _, m := range members {
-		if !slices.Contains(keys, m.Key) && !strings.HasPrefix(m.Key, "pixano_") && !exchange.Null(m.Value) {
-			if err := fn(m.Key, m.Value); err != nil {
-				return err
-			}
+	return exchange.EachMember(raw, func(m exchange.Member) error {
+		if slices.Contains(keys, m.Key) || strings.HasPrefix(m.Key, "pixano_") || exchange.Null(m.Value) {
+			return nil
 		}
-	}
-	return nil
+		return fn(m.Key, m.Value)
+	})
 }
 
 // files lists the files of a source: those in it and its folder annotations or else, as Roboflow has them, those in a folder

@@ -62,18 +62,28 @@ func Members(v json.RawMessage) ([]Member, error) {
 		return nil, fmt.Errorf("want a JSON object, have %s", kind)
 	}
 	var members []Member
-	s := &Stream{buf: v, end: len(v), err: io.EOF}
-	err := s.Object(func(key string) error {
+	err := EachMember(v, func(m Member) error {
 		for _, other := range members {
-			if other.Key == key {
-				return fmt.Errorf("the key %q is there twice", key)
+			if other.Key == m.Key {
+				return fmt.Errorf("the key %q is there twice", m.Key)
 			}
 		}
-		raw, err := s.Raw()
-		members = append(members, Member{key, raw})
-		return err
+		members = append(members, m)
+		return nil
 	})
 	return members, err
+}
+
+// EachMember calls fn for the members of what is known to be a JSON object.
+func EachMember(v json.RawMessage, fn func(Member) error) error {
+	s := &Stream{buf: v, end: len(v), err: io.EOF}
+	return s.Object(func(key string) error {
+		raw, err := s.Raw()
+		if err != nil {
+			return err
+		}
+		return fn(Member{key, raw})
+	})
 }
 
 // Kind says in words what a JSON value is.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 )
 
 // Stream reads the JSON values of a file one after the other, in any length. It only finds where values end, which is many
@@ -208,16 +210,18 @@ func (s *Stream) find(drop bool) (int, error) {
 // Object reads an object of any length and calls fn for each key, which has to read or skip its value.
 func (s *Stream) Object(fn func(key string) error) error {
 	return s.members('{', "a JSON object", func(int) error {
-		var key string
 		if c, ok := s.peek(); ok && c != '"' {
 			return s.wrong(s.pos, "looking for a key")
 		}
 		raw, err := s.Raw()
-		if err == nil {
-			err = s.decode(raw, &key)
-		}
 		if err != nil {
 			return err
+		}
+		key := string(raw[1 : len(raw)-1])
+		if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == '\\' || r >= utf8.RuneSelf }) {
+			if err := s.decode(raw, &key); err != nil {
+				return err
+			}
 		}
 		switch c, ok := s.peek(); {
 		case !ok:
