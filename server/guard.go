@@ -56,7 +56,9 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			writeJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"detail": "the body is too large"})
 			return
 		}
-		r.Body = http.MaxBytesReader(w, patientBody{r.Body, http.NewResponseController(w)}, s.opts.MaxBody)
+		if r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, patientBody{r.Body, http.NewResponseController(w)}, s.opts.MaxBody)
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -64,8 +66,8 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 // bodyTimeout is how long a piece of a body may take to come.
 var bodyTimeout = time.Minute
 
-// patientBody fails where a client sends nothing for long, so that it holds nothing. It must not be read again after its end,
-// when net/http waits for the connection to close.
+// patientBody fails where a client sends nothing for long, so that it holds nothing. It must not be read after its end, nor be
+// that of a request without one: net/http then waits for the connection to close, and a time that is over would end the request.
 type patientBody struct {
 	io.ReadCloser
 	conn *http.ResponseController

@@ -173,10 +173,10 @@ func (r *reader) imageRows(known *exchange.Known, yield func(dataset.Batch, erro
 func setAll(row *schema.Dynamic, maps ...map[string]any) error {
 	for _, m := range maps {
 		for column, v := range m {
-			if _, _, ok := row.Class().Field(column); !ok || v == nil {
+			field, _, ok := row.Class().Field(column)
+			if !ok || v == nil {
 				continue
 			}
-			field, _, _ := row.Class().Field(column)
 			if err := row.Set(column, attribute(field.Type, v)); err != nil {
 				return err
 			}

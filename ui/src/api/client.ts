@@ -77,11 +77,11 @@ export const get = <T>(url: string, signal?: AbortSignal) => request<T>('GET', u
 export const post = <T>(url: string, body: unknown, signal?: AbortSignal) => request<T>('POST', url, body, signal);
 export const put = <T>(url: string, body: unknown, signal?: AbortSignal) => request<T>('PUT', url, body, signal);
 
-// bytes fetches a file; null where there is nothing of the kind that was asked for.
-export async function bytes(url: string): Promise<ArrayBuffer | null> {
+// bytes fetches a file; none where there is nothing of the kind that was asked for.
+export async function bytes(url: string): Promise<ArrayBuffer> {
 	const answer = await fetch(url);
 	if (!answer.ok) throw new ApiError(answer.status, answer.statusText);
-	return answer.status === 204 ? null : answer.arrayBuffer();
+	return answer.arrayBuffer();
 }
 
 export const isAbort = (e: unknown) => e instanceof DOMException && e.name === 'AbortError';

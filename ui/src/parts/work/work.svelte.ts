@@ -996,7 +996,7 @@ export const turns = new WeakMap<Picture, Camera['turn']>();
 // loadPhoto decodes the pixels as they are stored, which is what coordinates of datasets count; browsers would turn them as
 // the camera says. Where the view has the size of the turned picture, its annotations are those of the turned one.
 async function loadPhoto(address: string, size: Size): Promise<ImageBitmap> {
-	const file = (await media.file(address)) ?? new ArrayBuffer(0);
+	const file = await media.file(address);
 	const found = orientationOf(file);
 	const decode = () => createImageBitmap(new Blob([file], { type: 'image/jpeg' }), bitmapOptions);
 	if (!found || found.value === 1) return decode();

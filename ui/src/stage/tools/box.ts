@@ -1,5 +1,5 @@
 import { toScreen, type Point, type Rect } from '../camera';
-import { drawCrosshair, drawNote } from './guides';
+import { drawCrosshair, drawNote, nudged } from './guides';
 import { drawHandles, drawRect, handleAt, handleCursor, resize, type Handle } from './handles';
 import { snapToImage } from '../snap';
 import { clampRect, clickSlop, nothing, type Host, type Pointer, type Tool } from './tool';
@@ -108,13 +108,10 @@ export function boxTool(host: Host, options: BoxOptions): Tool {
 			}
 			host.redraw();
 		},
-		key(key, { shift, alt, ctrl }) {
-			const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-			if (step && !shift) {
-				const { width, height } = host.image();
-				keyboard ??= { x: Math.round(width / 2), y: Math.round(height / 2) };
-				const by = alt ? 1 : Math.max(1, Math.round(Math.min(width, height) / (ctrl ? 10 : 50)));
-				keyboard = inside({ x: keyboard.x + step[0] * by, y: keyboard.y + step[1] * by });
+		key(key, mods) {
+			const to = nudged(key, mods, keyboard, host.image());
+			if (to) {
+				keyboard = to;
 				pointer = null;
 				host.hint(state.at === 'open' ? 'hint.box.second' : 'hint.box.keys');
 				host.redraw();

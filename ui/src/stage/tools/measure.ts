@@ -1,6 +1,6 @@
 import { toScreen, type Point } from '../camera';
 import { css } from '../c2d/draw';
-import { drawCrosshair, drawNote } from './guides';
+import { drawCrosshair, drawNote, nudged } from './guides';
 import { snapToShapes } from '../snap';
 import { clickSlop, nothing, type Host, type Pointer, type Tool } from './tool';
 
@@ -77,16 +77,10 @@ export function measureTool(host: Host, text: (m: Measure) => string): Tool {
 			press = null;
 			host.redraw();
 		},
-		key(key, { shift, alt, ctrl }) {
-			const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-			if (step && !shift) {
-				const { width, height } = host.image();
-				keyboard ??= { x: Math.round(width / 2), y: Math.round(height / 2) };
-				const by = alt ? 1 : Math.max(1, Math.round(Math.min(width, height) / (ctrl ? 10 : 50)));
-				keyboard = {
-					x: Math.min(width, Math.max(0, keyboard.x + step[0] * by)),
-					y: Math.min(height, Math.max(0, keyboard.y + step[1] * by)),
-				};
+		key(key, mods) {
+			const next = nudged(key, mods, keyboard, host.image());
+			if (next) {
+				keyboard = next;
 				pointer = null;
 				if (!done) to = keyboard;
 				host.redraw();

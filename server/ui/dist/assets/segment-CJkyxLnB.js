@@ -1,1 +1,0 @@
-import{g as e,h as t,p as n,y as r}from"./index-D0v9EEQK.js";var i={models:e=>n(`${r()}inference/models/list?task=image_mask_generation`,e),mask:async(n,r,i)=>(await e(t(`inference`,`tasks`,`mask-generation`,`image`),{dataset_id:n,...r},i)).mask};export{i as t};
